@@ -1,0 +1,81 @@
+"""What is to be done: frozen requests that the host carries out, and what observers are told. Nothing here acts."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from supervisor.core.model import Scope, UnitKey, UnitSpec
+from supervisor.core.state import Unit
+
+
+@frozen
+class Launch:
+    """Start life number `life` of a unit; answered by exactly one Launched or LaunchFailed."""
+
+    key: UnitKey
+    life: int
+    spec: UnitSpec
+
+
+@frozen
+class Signal:
+    """Send `signal` to the main process of a life, or to its whole group."""
+
+    key: UnitKey
+    life: int
+    signal: int
+    scope: Scope
+
+
+@frozen
+class Sweep:
+    """Send `signal` to all that is left of a life: its group, its session, and what carries its tag; answered by Gone
+    once none of them lives."""
+
+    key: UnitKey
+    life: int
+    signal: int
+
+
+@frozen
+class Forget:
+    """The unit has left the configuration and is at rest: close what is kept for it."""
+
+    key: UnitKey
+
+
+@frozen
+class Notice:
+    """Something an operator should read; `level` is a word of the daemon's log, `unit` the one it is about."""
+
+    unit: Unit
+    level: str
+    text: str
+
+
+@frozen
+class ShutdownAsked:
+    """A service asks for the shutdown of everything, with the daemon's exit status `code`; `text` says why."""
+
+    code: int
+    text: str
+
+
+@frozen
+class Finish:
+    """All is at rest after a shutdown: the daemon ends with `code`."""
+
+    code: int
+
+
+Effect = Launch | Signal | Sweep | Forget | Notice | ShutdownAsked | Finish
+
+
+@frozen
+class Transition:
+    """A change of state, for observers. `event` is the name of the event's class."""
+
+    was: Unit
+    unit: Unit
+    at: float
+    event: str
