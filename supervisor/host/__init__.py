@@ -1,0 +1,1 @@
+"""Where effects begin: one facility of the system a file."""

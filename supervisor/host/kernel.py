@@ -1,0 +1,87 @@
+"""System calls that Python's library lacks, or makes in a way that a hot path cannot bear.
+
+Calls that return at once go through PyDLL, which keeps the interpreter lock: a thread that gives the lock up for a call of
+one microsecond waits for the switch interval to get it back while another thread computes, and a respawn would wait so at
+each of its calls (measured under a scrape in a tight loop: 0.5 ms each).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterable
+
+_quick = ctypes.PyDLL(None, use_errno=True)
+
+_PR_SET_CHILD_SUBREAPER = 36
+_P_ALL, _P_PIDFD = 0, 3
+_SIGINFO_BYTES = 128
+_CLD_EXITED, _CLD_DUMPED = 1, 3
+_SFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
+_SIGNALFD_RECORD = 128
+
+_info = (ctypes.c_int32 * (_SIGINFO_BYTES // 4))()
+_buffer = ctypes.create_string_buffer(1 << 16)
+
+
+def _error(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def become_subreaper() -> None:
+    """Orphans of our descendants become our children (prctl(2), Linux 3.4). OSError if the kernel refuses."""
+    if _quick.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise _error("prctl PR_SET_CHILD_SUBREAPER")
+
+
+def open_signals(signals: Iterable[int]) -> int:
+    """Block `signals` in this thread, and those it starts, and give a signalfd(2) that is readable when one comes.
+
+    Blocked and read from a descriptor they interrupt no system call and run no handler in the middle of a decision.
+    """
+    wanted = set(signals)
+    signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    mask = sum(1 << (number - 1) for number in wanted)
+    fd: int = _quick.signalfd(-1, (mask).to_bytes(128, "little"), _SFD_NONBLOCK_CLOEXEC)
+    if fd < 0:
+        raise _error("signalfd")
+    return fd
+
+
+def read_signals(fd: int) -> list[int]:
+    """The numbers of the signals that have come, each at most once a kind (they are not queued); empties `fd`."""
+    count: int = _quick.read(fd, _buffer, 16 * _SIGNALFD_RECORD)
+    if count <= 0:
+        return []
+    data = _buffer.raw[:count]
+    return [int.from_bytes(data[at : at + 4], "little") for at in range(0, count, _SIGNALFD_RECORD)]
+
+
+def reap(pidfd: int) -> tuple[int | None, int | None, bool] | None:
+    """Reap the child behind `pidfd`: its exit code, or its signal and whether it dumped core. None while it lives."""
+    _info[0] = _info[3] = 0
+    if _quick.waitid(_P_PIDFD, pidfd, _info, os.WEXITED | os.WNOHANG) != 0:
+        raise _error("waitid")
+    if _info[0] == 0:
+        return None
+    # siginfo_t on every 64-bit Linux: si_signo, si_errno, si_code, (pad), si_pid, si_uid, si_status.
+    how, status = _info[2], _info[6]
+    return (status, None, False) if how == _CLD_EXITED else (None, status, how == _CLD_DUMPED)
+
+
+def a_zombie() -> int:
+    """The pid of some dead child that is not reaped yet, 0 if there is none. Reaps nothing."""
+    _info[0] = _info[4] = 0
+    if _quick.waitid(_P_ALL, 0, _info, os.WEXITED | os.WNOHANG | os.WNOWAIT) != 0:
+        return 0  # ECHILD: no children at all
+    return _info[4] if _info[0] else 0
+
+
+def children(fd: int) -> bytes:
+    """The text of an open /proc/PID/task/TID/children: pids in decimal, space after each."""
+    count: int = _quick.pread(fd, _buffer, len(_buffer), 0)
+    if count < len(_buffer):
+        return _buffer.raw[:count] if count > 0 else b""
+    return os.pread(fd, 1 << 22, 0)

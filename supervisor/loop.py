@@ -1,0 +1,136 @@
+"""The loop: the single writer. It turns what happened into events for the fleet and the fleet's answers into effects.
+
+Rules: it imports only the core; the edge, the clock and the observers are handed in. Nothing in a turn blocks but the wait
+for events, and it turns at least every `LONGEST` seconds, so that a stall can be told from idleness. Effects of an event are
+carried out before the next event is decided, so that a respawn waits for nothing but its own decision; observers hear of it
+after that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from supervisor.core import effects as fx
+from supervisor.core.events import Event, LaunchFailed, Launched, Shutdown
+from supervisor.core.fleet import Fleet, Turn
+from supervisor.core.ports import Ask, Edge, Fact, Observer
+from supervisor.core.view import FleetView
+
+log = logging.getLogger("respawnd.loop")
+
+#: Seconds between turns at the longest (architecture.md section 4).
+LONGEST = 5.0
+
+
+class Loop:
+    """Runs a fleet over an edge until it has finished. `publish` is given a new picture after every turn that changed it."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        edge: Edge,
+        clock: Callable[[], float],
+        observers: Sequence[Observer],
+        publish: Callable[[FleetView], None],
+        on_turn: Callable[[float, float | None], None] = lambda now, late: None,
+    ) -> None:
+        self._fleet, self._edge, self._clock = fleet, edge, clock
+        self._observers = list(observers)
+        self._publish = publish
+        self._on_turn = on_turn
+        self._facts: list[Fact] = []
+        self._number = 0
+        self._code: int | None = None
+        self._alone = False
+
+    def run(self) -> int:
+        """Boot the fleet, then turn until it has finished; the daemon's exit status."""
+        self._take(self._fleet.boot(self._clock()))
+        self._close_turn()
+        while self._code is None:
+            self.turn()
+        return self._code
+
+    def turn(self) -> None:
+        """Wait for events or the next deadline, take them all, then tell observers."""
+        deadline = self._fleet.deadline
+        before = self._clock()
+        timeout = LONGEST if deadline is None else min(LONGEST, max(0.0, deadline - before))
+        batch = self._edge.wait(timeout)
+        now = self._clock()
+        self._on_turn(now, now - before - timeout if not batch else None)
+        self._alone = len(batch) <= 2
+        for item in batch:
+            if isinstance(item, Ask):
+                self._answer(item)
+            else:
+                self._take(self._fleet.step(item, self._clock()))
+        now = self._clock()
+        if deadline is not None and deadline <= now or self._due(now):
+            self._take(self._fleet.tick(now))
+        self._close_turn()
+
+    def shutdown(self, *, hurry: bool = False) -> None:
+        """Begin, or hurry, the shutdown; to be called in the loop's own turn or before it runs."""
+        self._take(self._fleet.step(Shutdown(hurry=hurry), self._clock()))
+
+    def _due(self, now: float) -> bool:
+        deadline = self._fleet.deadline
+        return deadline is not None and deadline <= now
+
+    def _answer(self, ask: Ask) -> None:
+        try:
+            event = ask.call()
+            if event is not None:
+                self._take(self._fleet.step(event, self._clock()))
+        except Exception as error:  # the asker gets it; the loop goes on
+            ask.done(error)
+            return
+        ask.done(None)
+
+    def _take(self, turn: Turn) -> None:
+        """Carry out what an event asked for; answers that come at once are taken at once."""
+        self._facts.extend(turn.transitions)
+        for effect in turn.effects:
+            answer = self._carry_out(effect)
+            if answer is not None:
+                self._take(self._fleet.step(answer, self._clock()))
+
+    def _carry_out(self, effect: fx.Effect) -> Event | None:
+        edge = self._edge
+        if isinstance(effect, fx.Launch):
+            return edge.launch(effect, alone=self._alone)
+        if isinstance(effect, fx.Signal):
+            edge.signal(effect)
+        elif isinstance(effect, fx.Sweep):
+            return edge.sweep(effect)
+        elif isinstance(effect, fx.Finish):
+            self._code = effect.code
+        elif isinstance(effect, fx.Forget):
+            edge.forget(effect)
+            self._facts.append(effect)
+        elif isinstance(effect, fx.Notice):
+            self._facts.append(effect)
+        return None
+
+    def _close_turn(self) -> None:
+        if not self._facts:
+            return
+        facts, self._facts = self._facts, []
+        self._number += 1
+        fleet = self._fleet
+        self._publish(FleetView(dict(fleet.units), self._number, self._clock(), fleet.booted, fleet.closing))
+        for observer in list(self._observers):
+            self._tell(observer, facts)
+
+    def _tell(self, observer: Observer, facts: Sequence[Fact]) -> None:
+        try:
+            for fact in facts:
+                observer(fact)
+        except Exception:  # an observer must not hurt the observed
+            log.exception("Removed an observer that failed: %r", observer)
+            self._observers.remove(observer)
+
+
+__all__ = ["LONGEST", "LaunchFailed", "Launched", "Loop"]
