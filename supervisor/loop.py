@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from supervisor.core import effects as fx
-from supervisor.core.events import Event, LaunchFailed, Launched, Shutdown
+from supervisor.core.events import Event, Shutdown
 from supervisor.core.fleet import Fleet, Turn
 from supervisor.core.ports import Ask, Edge, Fact, Observer
 from supervisor.core.view import FleetView
@@ -24,25 +24,31 @@ LONGEST = 5.0
 
 
 class Loop:
-    """Runs a fleet over an edge until it has finished. `publish` is given a new picture after every turn that changed it."""
+    """Runs a fleet over an edge until it has finished.
 
-    def __init__(
+    `publish` is given a new picture after every turn that changed it; `on_turn` the moment of each turn and, where a
+    deadline woke it, by how many seconds it came late.
+    """
+
+    def __init__(  # noqa: PLR0913 - the seams of the loop, each handed in
         self,
         fleet: Fleet,
         edge: Edge,
         clock: Callable[[], float],
         observers: Sequence[Observer],
         publish: Callable[[FleetView], None],
-        on_turn: Callable[[float, float | None], None] = lambda now, late: None,
+        on_turn: Callable[[float, float | None], None],
     ) -> None:
         self._fleet, self._edge, self._clock = fleet, edge, clock
         self._observers = list(observers)
         self._publish = publish
         self._on_turn = on_turn
         self._facts: list[Fact] = []
+        self._answered: list[tuple[Ask, Exception | None]] = []
         self._number = 0
         self._code: int | None = None
         self._alone = False
+        self._unpublished = True
 
     def run(self) -> int:
         """Boot the fleet, then turn until it has finished; the daemon's exit status."""
@@ -67,7 +73,7 @@ class Loop:
             else:
                 self._take(self._fleet.step(item, self._clock()))
         now = self._clock()
-        if deadline is not None and deadline <= now or self._due(now):
+        if (deadline is not None and deadline <= now) or self._due(now):
             self._take(self._fleet.tick(now))
         self._close_turn()
 
@@ -84,10 +90,10 @@ class Loop:
             event = ask.call()
             if event is not None:
                 self._take(self._fleet.step(event, self._clock()))
-        except Exception as error:  # the asker gets it; the loop goes on
-            ask.done(error)
-            return
-        ask.done(None)
+        except Exception as error:  # noqa: BLE001 - the asker gets it; the loop goes on
+            self._answered.append((ask, error))
+        else:
+            self._answered.append((ask, None))
 
     def _take(self, turn: Turn) -> None:
         """Carry out what an event asked for; answers that come at once are taken at once."""
@@ -131,6 +137,3 @@ class Loop:
         except Exception:  # an observer must not hurt the observed
             log.exception("Removed an observer that failed: %r", observer)
             self._observers.remove(observer)
-
-
-__all__ = ["LONGEST", "LaunchFailed", "Launched", "Loop"]

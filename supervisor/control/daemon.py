@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
-from supervisor.core.events import Event
-from supervisor.core.model import UnitKey
-from supervisor.core.view import FleetView
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from supervisor.core.events import Event
+    from supervisor.core.model import UnitKey
+    from supervisor.core.view import FleetView
 
 
 @frozen
@@ -56,8 +58,8 @@ class Daemon(Protocol):
     def log_path(self, key: UnitKey, stream: str) -> str | None:
         """The file that captures "stdout" or "stderr" of a unit; None where it is not captured to a file."""
 
-    def exposition(self, accept: str, names: tuple[str, ...]) -> tuple[bytes, str]:
-        """The metrics page and its content type."""
+    def exposition(self, accept: str, encoding: str, names: tuple[str, ...]) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+        """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it."""
 
     def alive(self) -> bool:
         """Whether the loop turned within the last 10 s."""

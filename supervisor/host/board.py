@@ -18,24 +18,30 @@ class Board:
         self._waiting = 0
 
     def publish(self, view: FleetView) -> None:
-        """Hang up a new picture. The lock is taken only when somebody waits, and held by waiters for a comparison at most."""
+        """Hang up a new picture. The lock is taken only when somebody waits, and a waiter holds it for one
+        comparison at most."""
         self.view = view
         if self._waiting:
             with self._changed:
                 self._changed.notify_all()
 
     def wait(self, until: Callable[[FleetView], bool], timeout: float) -> FleetView | None:
-        """The first picture, from now, for which `until` holds; None when `timeout` seconds passed."""
+        """The first picture, from now, for which `until` holds; None when `timeout` seconds passed.
+
+        `until` runs outside the lock, so that it cannot hold up the loop however long it takes.
+        """
         end = time.monotonic() + timeout
         with self._changed:
             self._waiting += 1
-            try:
-                while not until(view := self.view):
-                    left = end - time.monotonic()
-                    # A picture hung up between the look and the wait is seen at the latest after this bound.
-                    if left <= 0:
-                        return None
-                    self._changed.wait(min(left, 0.05))
-                return view
-            finally:
+        try:
+            while not until(view := self.view):
+                left = end - time.monotonic()
+                if left <= 0:
+                    return None
+                with self._changed:
+                    if self.view is view:
+                        self._changed.wait(left)
+            return view
+        finally:
+            with self._changed:
                 self._waiting -= 1

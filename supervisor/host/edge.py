@@ -131,6 +131,10 @@ class HostEdge:
         if problem is not None:
             log.error("Cannot signal %s: %s", effect.key, problem, extra={"service": effect.key.service})
 
+    def send(self, key: UnitKey, signum: int) -> str | None:
+        """Send one signal to the main process that lives now; what went wrong, in words."""
+        return self.lives.send(key, signum)
+
     def sweep(self, effect: fx.Sweep) -> Event | None:
         """Signal all that is left of a life; Gone at once where nothing is."""
         if self.lives.sweep(effect.key, effect.life, effect.signal):

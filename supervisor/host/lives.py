@@ -162,6 +162,13 @@ class Lives:
             return error.strerror or str(error)
         return None
 
+    def send(self, key: UnitKey, signum: int) -> str | None:
+        """Signal the main process of a unit, whichever life it is; what is in the way, in words, None when it was sent."""
+        life = self._living.get(key)
+        if life is None:
+            return "no such process"
+        return self.signal(key, life.number, signum, Scope.MAIN)
+
     def sweep(self, key: UnitKey, number: int, signum: int) -> bool:
         """Signal all of a life: its main process if that lives, its group, session, tag, and their descendants.
 

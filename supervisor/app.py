@@ -1,0 +1,287 @@
+"""The whole daemon, wired: who is made first, who is told what, who ends last. The only module that knows everyone.
+
+Order of start: configuration (by the caller), directories, lock, log, descriptors, signals, sockets; everything that can be
+refused is refused before the first service is started. Order of end: services, HTTP, output, log, lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
+
+from metrics.exposition import Exposition
+from metrics.recorder import Recorder
+from supervisor.config import Config, ConfigError, load
+from supervisor.control.api import routes
+from supervisor.control.daemon import About
+from supervisor.control.listen import Listener, bind_tcp, bind_unix
+from supervisor.control.server import Server
+from supervisor.core.effects import Forget, Transition
+from supervisor.core.events import Event, Reconfigured
+from supervisor.core.fleet import Fleet, Limits
+from supervisor.core.model import UnitKey, UnitSpec
+from supervisor.core.ports import Ask, Fact
+from supervisor.core.view import FleetView
+from supervisor.host import descriptors, diary, kernel
+from supervisor.host.board import Board
+from supervisor.host.edge import HostEdge
+from supervisor.host.environ import life_tag
+from supervisor.host.launch import Launcher
+from supervisor.host.lock import Held, Lock
+from supervisor.host.mailbox import Mailbox
+from supervisor.host.output import OutputThread
+from supervisor.host.streams import Streams
+from supervisor.loop import Loop
+from supervisor.narrate import narrate
+from supervisor.version import VERSION
+
+log = logging.getLogger("respawnd")
+
+#: Seconds without a turn after which /-/healthy says no.
+STALLED = 10.0
+#: Seconds between switches of threads at most: 5 ms by default, which a computing thread would keep a respawn waiting for.
+SWITCH_INTERVAL = 0.0005
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class CannotRun(Exception):
+    """The daemon cannot start here, for a reason that is not its configuration; the text is for people."""
+
+
+@frozen
+class Invocation:
+    """How the daemon was called, so that the configuration can be read again the same way."""
+
+    path: str
+    overrides: tuple[str, ...]
+    environ: Mapping[str, str]
+
+
+class App:
+    """One daemon. Also what the control surfaces see of it (control.daemon.Daemon)."""
+
+    def __init__(self, config: Config, invocation: Invocation) -> None:
+        self._config, self._invocation = config, invocation
+        self._started = time.time()
+        self._turned = time.monotonic()
+        self._signalled = False
+        self._board = Board()
+        self._mailbox: Mailbox[Event | Ask] = Mailbox()
+        self._closing = contextlib.ExitStack()
+
+    # --- life ------------------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Start, supervise, end; the exit status. Raises CannotRun before anything was started."""
+        with self._closing:
+            self._prepare()
+            self._build()
+            self._serve()
+            log.info("respawnd %s: %d services from %s", VERSION, len(self._config.services), self._config.path)
+            return self._loop.run()
+
+    def _prepare(self) -> None:
+        """Directories, lock, log and limits."""
+        settings = self._config.daemon
+        for directory in (settings.state_dir, settings.runtime_dir):
+            _make_directory(directory)
+        try:
+            self._lock = Lock(settings.state_dir)
+        except (Held, OSError) as error:
+            raise CannotRun(f"cannot run: {error}") from error
+        self._closing.callback(self._lock.release)
+        self._diary = diary.configure(settings.log_level, settings.log_format, settings.log_target)
+        self._closing.callback(self._diary.close, 2.0)
+        replicas = sum(spec.replicas for spec in self._config.services.values())
+        try:
+            self._raised = descriptors.raise_limit(replicas)
+        except descriptors.TooFew as error:
+            raise CannotRun(f"cannot run: {error}") from error
+        sys.setswitchinterval(SWITCH_INTERVAL)
+
+    def _build(self) -> None:
+        """The threads and the loop, nothing of which acts yet."""
+        settings = self._config.daemon
+        signals = kernel.open_signals(_SIGNALS)
+        kernel.become_subreaper()
+        self._instance = _instance(settings.state_dir)
+        output = OutputThread()
+        self._closing.callback(output.stop, 5.0)
+        self._streams = Streams(output, os.path.join(settings.state_dir, "log"), _uid_of)
+        self._recorder = Recorder()
+        launcher = Launcher(
+            self._instance, self._invocation.environ, self._streams, self._mailbox.post, time.monotonic, self._raised
+        )
+        self._closing.callback(launcher.stop, 2.0)
+        self._edge = HostEdge(
+            launcher, self._streams, self._mailbox, signals, self._on_signal, lambda key, n: life_tag(self._instance, key, n)
+        )
+        limits = Limits(settings.respawn_rate, settings.respawn_burst, settings.start_parallelism, settings.shutdown_timeout)
+        self._fleet = Fleet(self._config.services, limits, time.monotonic())
+        observers = (self._record, narrate)
+        self._loop = Loop(self._fleet, self._edge, time.monotonic, observers, self._board.publish, self._on_turn)
+        self._exposition = Exposition(self._recorder, self._board)
+
+    def _serve(self) -> None:
+        """Bind both sockets, then answer on them: bound before either answers."""
+        settings, http = self._config.daemon, self._config.http
+        self._socket = os.path.join(settings.runtime_dir, "respawnd.sock")
+        try:
+            listeners = [bind_unix(self._socket)]
+            self._closing.callback(listeners[0].close)
+            if http.host is not None:
+                listeners.append(bind_tcp(http.host, http.port))
+                self._closing.callback(listeners[1].close)
+        except OSError as error:
+            raise CannotRun(f"cannot run: {error}") from error
+        address = _address(listeners)
+        self.about = About(os.getpid(), VERSION, self._started, 1, self._config.path, self._socket, address)
+        self._lock.tell({"pid": os.getpid(), "socket": self._socket, "http": address, "config": self._config.path})
+        server = Server(routes(self, self._config.http), listeners)
+        server.start()
+        self._closing.callback(server.stop, 2.0)
+
+    # --- in the loop's turn -----------------------------------------------------------------------------------------------
+
+    def _on_turn(self, now: float, late: float | None) -> None:
+        self._turned = now
+        if late is not None:
+            self._recorder.observe_lag(max(0.0, late))
+
+    def _on_signal(self, number: int) -> None:
+        name = signal.Signals(number).name
+        if number == signal.SIGHUP:
+            log.info("%s: reading %s again", name, self._config.path)
+            threading.Thread(target=self.reload, name="respawnd-reload", daemon=True).start()
+            return
+        log.info("%s: %s", name, "killing what is left" if self._signalled else "stopping all services")
+        self._loop.shutdown(hurry=self._signalled)
+        self._signalled = True
+
+    def _record(self, fact: Fact) -> None:
+        if isinstance(fact, Transition):
+            self._recorder.observe(fact)
+        elif isinstance(fact, Forget):
+            self._recorder.forget(fact.key)
+
+    # --- what control surfaces may ask (control.daemon.Daemon) -------------------------------------------------------------
+
+    def view(self) -> FleetView:
+        """The present picture of the fleet."""
+        return self._board.view
+
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """The configured groups, with the services of each."""
+        return self._config.groups
+
+    def wait(self, until: Callable[[FleetView], bool], timeout: float) -> FleetView | None:
+        """Block until a picture satisfies `until`; None when `timeout` seconds passed first."""
+        return self._board.wait(until, timeout)
+
+    def ask(self, call: Callable[[], Event | None], timeout: float = 10.0) -> FleetView:
+        """Run `call` in the loop's turn and give what it returns to the fleet; the picture after it."""
+        answered = threading.Event()
+        problems: list[BaseException] = []
+
+        def done(problem: BaseException | None) -> None:
+            problems.extend([problem] if problem is not None else [])
+            answered.set()
+
+        self._mailbox.post(Ask(call, done))
+        if not answered.wait(timeout):
+            raise TimeoutError(f"the loop has not answered within {timeout:.0f} s")
+        if problems:
+            raise problems[0]
+        return self._board.view
+
+    def signal(self, keys: tuple[UnitKey, ...], signum: int) -> Mapping[UnitKey, str]:
+        """Signal the main process of each; what could not be done, in words, by unit."""
+        problems: dict[UnitKey, str] = {}
+
+        def send() -> None:
+            for key in keys:
+                problem = self._edge.send(key, signum)
+                if problem is not None:
+                    problems[key] = problem
+
+        self.ask(send)
+        return problems
+
+    def reload(self) -> tuple[str, ...]:
+        """Read the configuration again and take it whole; the problems in words, empty when it was taken."""
+        how = self._invocation
+        try:
+            config = load(how.path, overrides=how.overrides, environ=how.environ)
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("Cannot reload: %s", problem)
+            self._recorder.reloaded(ok=False)
+            return tuple(str(problem) for problem in error.problems)
+        self.ask(lambda: Reconfigured(config.services))
+        self._recorder.reloaded(ok=True)
+        for problem in (*config.broken, *_not_live(self._config, config)):
+            log.warning("%s", problem)
+        self._config = config
+        log.info("Reloaded %s: %d services", config.path, len(config.services))
+        return ()
+
+    def log_path(self, key: UnitKey, stream: str) -> str | None:
+        """The file that captures a stream of a unit."""
+        unit = self.view().units.get(key)
+        return self._streams.path(key, unit.spec, stream) if unit is not None else None
+
+    def exposition(self, accept: str, encoding: str, names: tuple[str, ...]) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+        """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it."""
+        return self._exposition.page(accept, encoding, names)
+
+    def alive(self) -> bool:
+        """Whether the loop turned within the last 10 s."""
+        return time.monotonic() - self._turned < STALLED
+
+
+def _make_directory(path: str) -> None:
+    try:
+        os.makedirs(path, mode=0o755, exist_ok=True)
+    except OSError as error:
+        raise CannotRun(f"cannot run: {path}: {error.strerror}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise CannotRun(f"cannot run: {path}: not writable for uid {os.geteuid()}")
+
+
+def _instance(state_dir: str) -> str:
+    """A name for this state directory that no other one bears, short enough for an environment variable."""
+    facts = os.stat(state_dir)
+    return f"{facts.st_dev:x}.{facts.st_ino:x}"
+
+
+def _uid_of(spec: UnitSpec) -> int | None:
+    """The owner of a service's pipes; None for the daemon's own, or where the name is unknown (the launch says so)."""
+    if spec.user is None:
+        return None
+    import pwd  # noqa: PLC0415 - NSS is not touched by a daemon whose services all run as itself
+
+    with contextlib.suppress(KeyError):
+        return int(spec.user) if spec.user.isdigit() else pwd.getpwnam(spec.user).pw_uid
+    return None
+
+
+def _address(listeners: list[Listener]) -> str | None:
+    for listener in listeners:
+        if listener.kind == "tcp":
+            host, port = listener.sock.getsockname()[:2]
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return None
+
+
+def _not_live(old: Config, new: Config) -> list[str]:
+    """What a reload cannot change in a running daemon, in words."""
+    changed = [name for name in ("daemon", "http") if getattr(old, name) != getattr(new, name)]
+    return [f"{new.path}: {name}: changed; takes effect when respawnd is started again" for name in changed]

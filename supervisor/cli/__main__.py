@@ -1,0 +1,5 @@
+"""`python -m supervisor.cli` is `respawnd`."""
+
+from supervisor.cli.main import main
+
+main()

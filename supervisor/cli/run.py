@@ -1,0 +1,40 @@
+"""`respawnd run`: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from supervisor.cli.options import config_option, refuse, set_option
+from supervisor.config import Config, ConfigError, find, load
+
+
+@click.command()
+@config_option
+@set_option
+def run(config: str | None, overrides: tuple[str, ...]) -> int:
+    """Run the daemon in the foreground.
+
+    Ends 0 after an asked shutdown (TERM, INT; a second one hurries), 10 when a service or exit rule asks for shutdown, 2 on a
+    bad configuration, 1 when it cannot run here.
+    """
+    environ = dict(os.environ)
+    try:
+        path = find(config, environ, os.geteuid(), os.getcwd())
+        loaded = load(path, overrides=overrides, environ=environ)
+    except ConfigError as error:
+        return refuse(error)
+    return _run(loaded, path, overrides, environ)
+
+
+def _run(config: Config, path: str, overrides: tuple[str, ...], environ: dict[str, str]) -> int:
+    from supervisor.app import App, CannotRun, Invocation  # noqa: PLC0415 - a refused configuration needs no daemon
+
+    for problem in (*config.warnings, *config.broken):
+        click.echo(f"respawnd: warning: {problem}", err=True)
+    try:
+        return App(config, Invocation(os.path.abspath(path), overrides, environ)).run()
+    except CannotRun as error:
+        click.echo(f"respawnd: {error}", err=True)
+        return 1
