@@ -26,6 +26,7 @@ LAYERS = {
     "supervisor.host": 3,
     "supervisor.journal": 3,
     "supervisor.handoff": 3,
+    "supervisor.narrate": 3,  # an observer, like the recorder: facts to log lines
     "metrics.recorder": 3,
     "metrics.sampler": 3,
     "metrics.exposition": 3,
