@@ -121,13 +121,17 @@ class Loop:
         return None
 
     def _close_turn(self) -> None:
-        if not self._facts:
-            return
+        if self._facts or self._answered or self._unpublished:
+            self._unpublished = False
+            self._number += 1
+            fleet = self._fleet
+            self._publish(FleetView(dict(fleet.units), self._number, self._clock(), fleet.booted, fleet.closing))
+        # Only now, so that who asked finds a picture in which it has happened.
+        answered, self._answered = self._answered, []
+        for ask, problem in answered:
+            ask.done(problem)
         facts, self._facts = self._facts, []
-        self._number += 1
-        fleet = self._fleet
-        self._publish(FleetView(dict(fleet.units), self._number, self._clock(), fleet.booted, fleet.closing))
-        for observer in list(self._observers):
+        for observer in list(self._observers) if facts else ():
             self._tell(observer, facts)
 
     def _tell(self, observer: Observer, facts: Sequence[Fact]) -> None:
