@@ -31,7 +31,7 @@ check: $(STAMP) ## ruff, mypy, and no unfinished places
 	@! git grep -nwE 'TO[D]O|FIX[M]E|XX[X]|HA[C]K|Not[I]mplemented(Error)?' -- . ':!LICENSE'
 
 bench: $(STAMP) ## measure against the minimal C program
-	@.ci/need gcc make
+	@.ci/need cc:gcc /usr/include/stdlib.h:libc6-dev
 	$(BIN)/python -m bench $(ARGS)
 
 setup: $(STAMP)
