@@ -19,16 +19,16 @@ from attrs import frozen
 
 from metrics.exposition import Exposition
 from metrics.recorder import Recorder
+from supervisor import instruments
 from supervisor.config import Config, ConfigError, load
 from supervisor.control.api import routes
 from supervisor.control.daemon import About
 from supervisor.control.listen import Listener, bind_tcp, bind_unix
 from supervisor.control.server import Server
-from supervisor.core.effects import Forget, Transition
-from supervisor.core.events import Event, Reconfigured
+from supervisor.core.events import Event, Launched, Reconfigured
 from supervisor.core.fleet import Fleet, Limits
 from supervisor.core.model import UnitKey, UnitSpec
-from supervisor.core.ports import Ask, Fact
+from supervisor.core.ports import Ask
 from supervisor.core.view import FleetView
 from supervisor.host import descriptors, diary, kernel
 from supervisor.host.board import Board
@@ -113,9 +113,10 @@ class App:
         signals = kernel.open_signals(_SIGNALS)
         kernel.become_subreaper()
         self._instance = _instance(settings.state_dir)
-        output = OutputThread()
-        self._closing.callback(output.stop, 5.0)
-        self._streams = Streams(output, os.path.join(settings.state_dir, "log"), _uid_of)
+        self._output = OutputThread()
+        self._output.start()
+        self._closing.callback(self._output.stop, 5.0)
+        self._streams = Streams(self._output, os.path.join(settings.state_dir, "log"), _uid_of)
         self._recorder = Recorder()
         launcher = Launcher(
             self._instance, self._invocation.environ, self._streams, self._mailbox.post, time.monotonic, self._raised
@@ -126,9 +127,14 @@ class App:
         )
         limits = Limits(settings.respawn_rate, settings.respawn_burst, settings.start_parallelism, settings.shutdown_timeout)
         self._fleet = Fleet(self._config.services, limits, time.monotonic())
-        observers = (self._record, narrate)
-        self._loop = Loop(self._fleet, self._edge, time.monotonic, observers, self._board.publish, self._on_turn)
-        self._exposition = Exposition(self._recorder, self._board)
+        observers = (self._recorder.observe, narrate)
+        self._loop = Loop(
+            self._fleet, self._edge, time.monotonic, observers, self._board.publish, self._on_turn, self._on_event
+        )
+        self._exposition = Exposition(self._recorder, self.view)
+        self._counts = instruments.OutputCounts(self._output, self._recorder)
+        instruments.describe(self._recorder, self._config)
+        instruments.loaded(self._recorder, self._config)
 
     def _serve(self) -> None:
         """Bind both sockets, then answer on them: bound before either answers."""
@@ -146,6 +152,10 @@ class App:
         self.about = About(os.getpid(), VERSION, self._started, 1, self._config.path, self._socket, address)
         self._lock.tell({"pid": os.getpid(), "socket": self._socket, "http": address, "config": self._config.path})
         server = Server(routes(self, self._config.http), listeners)
+        edge, mailbox = self._edge, self._mailbox
+        instruments.wire(
+            self._recorder, self.view, server, self._diary, lambda: edge.lives.orphans_reaped, mailbox.__len__
+        )
         server.start()
         self._closing.callback(server.stop, 2.0)
 
@@ -153,8 +163,12 @@ class App:
 
     def _on_turn(self, now: float, late: float | None) -> None:
         self._turned = now
-        if late is not None:
-            self._recorder.observe_lag(max(0.0, late))
+        self._recorder.turned(now, late)
+
+    def _on_event(self, event: Event) -> None:
+        self._recorder.count_event(type(event).__name__)
+        if isinstance(event, Launched):
+            self._recorder.count_spawn_duration(event.spent)
 
     def _on_signal(self, number: int) -> None:
         name = signal.Signals(number).name
@@ -165,12 +179,6 @@ class App:
         log.info("%s: %s", name, "killing what is left" if self._signalled else "stopping all services")
         self._loop.shutdown(hurry=self._signalled)
         self._signalled = True
-
-    def _record(self, fact: Fact) -> None:
-        if isinstance(fact, Transition):
-            self._recorder.observe(fact)
-        elif isinstance(fact, Forget):
-            self._recorder.forget(fact.key)
 
     # --- what control surfaces may ask (control.daemon.Daemon) -------------------------------------------------------------
 
@@ -223,10 +231,10 @@ class App:
         except ConfigError as error:
             for problem in error.problems:
                 log.error("Cannot reload: %s", problem)
-            self._recorder.reloaded(ok=False)
+            instruments.loaded(self._recorder, None)
             return tuple(str(problem) for problem in error.problems)
         self.ask(lambda: Reconfigured(config.services))
-        self._recorder.reloaded(ok=True)
+        instruments.loaded(self._recorder, config)
         for problem in (*config.broken, *_not_live(self._config, config)):
             log.warning("%s", problem)
         self._config = config
@@ -240,7 +248,9 @@ class App:
 
     def exposition(self, accept: str, encoding: str, names: tuple[str, ...]) -> tuple[bytes, tuple[tuple[str, str], ...]]:
         """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it."""
-        return self._exposition.page(accept, encoding, names)
+        self._counts.carry(self.view().units)
+        page = self._exposition.page(accept, encoding, names)
+        return page.body, page.headers
 
     def alive(self) -> bool:
         """Whether the loop turned within the last 10 s."""

@@ -27,7 +27,7 @@ class Loop:
     """Runs a fleet over an edge until it has finished.
 
     `publish` is given a new picture after every turn that changed it; `on_turn` the moment of each turn and, where a
-    deadline woke it, by how many seconds it came late.
+    deadline woke it, by how many seconds it came late; `on_event` each event after it was taken.
     """
 
     def __init__(  # noqa: PLR0913 - the seams of the loop, each handed in
@@ -38,11 +38,12 @@ class Loop:
         observers: Sequence[Observer],
         publish: Callable[[FleetView], None],
         on_turn: Callable[[float, float | None], None],
+        on_event: Callable[[Event], None],
     ) -> None:
         self._fleet, self._edge, self._clock = fleet, edge, clock
         self._observers = list(observers)
         self._publish = publish
-        self._on_turn = on_turn
+        self._on_turn, self._on_event = on_turn, on_event
         self._facts: list[Fact] = []
         self._answered: list[tuple[Ask, Exception | None]] = []
         self._number = 0
@@ -71,7 +72,7 @@ class Loop:
             if isinstance(item, Ask):
                 self._answer(item)
             else:
-                self._take(self._fleet.step(item, self._clock()))
+                self._step(item)
         now = self._clock()
         if (deadline is not None and deadline <= now) or self._due(now):
             self._take(self._fleet.tick(now))
@@ -79,7 +80,7 @@ class Loop:
 
     def shutdown(self, *, hurry: bool = False) -> None:
         """Begin, or hurry, the shutdown; to be called in the loop's own turn or before it runs."""
-        self._take(self._fleet.step(Shutdown(hurry=hurry), self._clock()))
+        self._step(Shutdown(hurry=hurry))
 
     def _due(self, now: float) -> bool:
         deadline = self._fleet.deadline
@@ -89,11 +90,15 @@ class Loop:
         try:
             event = ask.call()
             if event is not None:
-                self._take(self._fleet.step(event, self._clock()))
+                self._step(event)
         except Exception as error:  # noqa: BLE001 - the asker gets it; the loop goes on
             self._answered.append((ask, error))
         else:
             self._answered.append((ask, None))
+
+    def _step(self, event: Event) -> None:
+        self._take(self._fleet.step(event, self._clock()))
+        self._on_event(event)
 
     def _take(self, turn: Turn) -> None:
         """Carry out what an event asked for; answers that come at once are taken at once."""
@@ -101,7 +106,7 @@ class Loop:
         for effect in turn.effects:
             answer = self._carry_out(effect)
             if answer is not None:
-                self._take(self._fleet.step(answer, self._clock()))
+                self._step(answer)
 
     def _carry_out(self, effect: fx.Effect) -> Event | None:
         edge = self._edge

@@ -50,7 +50,7 @@ def routes(daemon: Daemon, http: HttpSettings) -> Router:
     def add(method: str, pattern: str, handler: Handler, *, token: bool = False, blocking: bool = True) -> None:
         router.add(method, pattern, guard.wrap(handler, token=token), blocking=blocking)
 
-    add("GET", "/metrics", api.metrics, blocking=False)
+    add("GET", "/metrics", api.metrics)
     add("GET", "/-/healthy", api.healthy, blocking=False)
     add("GET", "/-/ready", api.ready, blocking=False)
     add("GET", "/", api.index, blocking=False)

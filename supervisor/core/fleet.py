@@ -102,10 +102,11 @@ class Fleet:
     def step(self, event: ev.Event, now: float) -> Turn:
         """Take one event at `now`; what is to be done, and what changed, in order."""
         turn = self._turn = Turn()
-        if isinstance(event, COLUMNS) and not isinstance(event, (ev.Start, ev.Stop)):
-            self._unit_event(event, now)
+        command = self._commands.get(type(event))
+        if command is not None:
+            command(self, event, now)
         else:
-            self._commands[type(event)](self, event, now)
+            self._unit_event(event, now)
         self._settle(now)
         return turn
 

@@ -48,9 +48,6 @@ class LauncherPort(Protocol):
 class OutputPort(Protocol):
     """What the edge asks of the output thread."""
 
-    def drain(self, key: UnitKey) -> None:
-        """A life has ended: what it wrote is to be captured now."""
-
     def forget(self, key: UnitKey) -> None:
         """The unit is no more."""
 
@@ -100,7 +97,6 @@ class HostEdge:
         news = self.lives.fired(fd)
         if isinstance(news, Death):
             batch.append(_exited(news))
-            self._outputs.drain(news.life.key)
         elif news is not None:
             batch.append(Gone(news.key, news.number))
 

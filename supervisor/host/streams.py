@@ -17,14 +17,11 @@ from supervisor.core.model import LogPolicy, UnitKey, UnitSpec
 class Capture(Protocol):
     """What is asked of the output thread."""
 
-    def open(self, key: UnitKey, stream: str, path: str, policy: LogPolicy, uid: int | None) -> int:
-        """A pipe whose bytes go to `path`; the same one while nothing about it changes."""
+    def open(self, key: UnitKey, stream: str, path: str, policy: LogPolicy, uid: int | None = None) -> int:
+        """The pipe of a stream, whose bytes go to `path`; made at the first call."""
 
     def close(self, key: UnitKey, stream: str) -> None:
         """Capture what is in the pipe, then close it."""
-
-    def drain(self, key: UnitKey) -> None:
-        """Capture what is in the pipes of a unit now."""
 
 
 class Streams:
@@ -35,7 +32,7 @@ class Streams:
         self._directory = directory
         self._uid_of = uid_of
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        self._open: dict[UnitKey, dict[str, tuple[str, LogPolicy, int | None, int]]] = {}
+        self._open: dict[UnitKey, set[str]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, key: UnitKey, spec: UnitSpec) -> tuple[int, int]:
@@ -60,23 +57,13 @@ class Streams:
         if target == "inherit":
             return own
         path = self.path(key, spec, stream) or ""
-        wanted = (path, spec.logs, self._uid_of(spec))
+        uid = self._uid_of(spec)
         with self._lock:
-            known = self._open.setdefault(key, {}).get(stream)
-            if known is not None and known[:3] == wanted:
-                return known[3]
-            if known is not None:
-                self._capture.close(key, stream)
-            fd = self._capture.open(key, stream, *wanted)
-            self._open[key][stream] = (*wanted, fd)
-            return fd
-
-    def drain(self, key: UnitKey) -> None:
-        """A life has ended: what it wrote is captured now."""
-        self._capture.drain(key)
+            self._open.setdefault(key, set()).add(stream)
+            return self._capture.open(key, stream, path, spec.logs, uid)
 
     def forget(self, key: UnitKey) -> None:
         """The unit is no more."""
         with self._lock:
-            for stream in self._open.pop(key, {}):
+            for stream in self._open.pop(key, ()):
                 self._capture.close(key, stream)

@@ -67,6 +67,7 @@ class Rig:
             [self.facts.append],
             self.views.append,
             lambda _now, late: self.late.append(late),
+            lambda _event: None,
         )
 
     def finish(self, life: int = 1) -> int:

@@ -1,0 +1,121 @@
+"""What the daemon's parts tell of themselves on the metrics page, read when a page is made: wiring, no state of the loop.
+
+Rules: nothing here is called by the loop; a reading is quick, and one that fails costs its own family (metrics.exposition).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from metrics.exposition.own import identify, install
+from metrics.recorder import Recorder
+from supervisor.config import Config
+from supervisor.control.server import Server
+from supervisor.core.model import UnitKey
+from supervisor.core.state import State
+from supervisor.core.view import FleetView
+from supervisor.host.diary import Diary
+from supervisor.host.output import OutputThread
+from supervisor.version import VERSION
+
+Samples = list[tuple[tuple[str, ...], float]]
+
+
+def features() -> dict[str, bool]:
+    """The kernel facilities this daemon can use, by kernel release; each is also tried where it is first used."""
+    release = tuple(int(part) for part in os.uname().release.split("-")[0].split(".")[:2])
+    return {
+        "pidfd": release >= (5, 3),
+        "pidfd_exit_info": release >= (6, 15),
+        "cgroup_kill": release >= (5, 14) and os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
+        "psi": os.path.exists("/proc/pressure/cpu"),
+    }
+
+
+def describe(recorder: Recorder, config: Config) -> None:
+    """What does not change while the daemon runs."""
+    identify(recorder, VERSION, "", config.daemon.state_dir, features())
+    install(recorder)
+
+
+def loaded(recorder: Recorder, config: Config | None) -> None:
+    """Note that a configuration was taken, or (None) that it was refused."""
+    recorder.count("respawnd_config_reloads_total", "error" if config is None else "ok")
+    recorder.put("respawnd_config_last_reload_successful", 0.0 if config is None else 1.0)
+    if config is not None:
+        recorder.put("respawnd_config_last_reload_success_timestamp_seconds", time.time())
+        # What differs in any setting differs here; 48 bits are held exactly by a float.
+        text = repr((config.daemon, config.http, sorted(config.services.items()), sorted(config.groups.items())))
+        digest = hashlib.blake2b(text.encode(), digest_size=6).digest()
+        recorder.put("respawnd_config_hash", float(int.from_bytes(digest, "big")))
+
+
+def wire(  # noqa: PLR0913 - each part that tells of itself
+    recorder: Recorder,
+    view: Callable[[], FleetView],
+    server: Server,
+    diary: Diary,
+    orphans: Callable[[], int],
+    mail: Callable[[], int],
+) -> None:
+    """Let the page read the parts."""
+    recorder.probe("respawnd_starts_inflight", lambda: _launching(view()))
+    recorder.probe("respawnd_orphans_reaped_total", lambda: float(orphans()))
+    recorder.probe("respawnd_log_messages_total", lambda: [((level,), float(n)) for level, n in diary.messages.items()])
+    recorder.probe("respawnd_api_requests_total", lambda: _requests(server))
+    recorder.probe("respawnd_thread_up", _threads)
+    recorder.probe("respawnd_queue_depth", lambda: _depths(view(), server, mail()))
+    recorder.probe("respawnd_queue_capacity", lambda: _capacities(server))
+    recorder.probe("respawnd_queue_dropped_total", lambda: [(("diary",), float(sum(diary.dropped.values())))])
+
+
+def _launching(view: FleetView) -> float:
+    return float(sum(unit.state is State.LAUNCHING for unit in view.units.values()))
+
+
+def _requests(server: Server) -> Samples:
+    return [((handler, method, str(code)), float(n)) for (handler, method, code), n in server.stats().requests.items()]
+
+
+def _threads() -> Samples:
+    """Our threads that live; numbered ones of a pool count as one."""
+    names = {thread.name.rstrip("0123456789").rstrip("-") for thread in threading.enumerate()}
+    ours = sorted(name.removeprefix("respawnd-") for name in names if name.startswith("respawnd-"))
+    return [(("loop",), 1.0), *(((name,), 1.0) for name in ours)]
+
+
+def _depths(view: FleetView, server: Server, mail: int) -> Samples:
+    waiting = sum("rate" in unit.waiting_for for unit in view.units.values())
+    return [(("mailbox",), float(mail)), (("respawn",), float(waiting)), (("http",), float(server.stats().queue_depth))]
+
+
+def _capacities(server: Server) -> Samples:
+    endless = float("inf")
+    return [(("mailbox",), endless), (("respawn",), endless), (("http",), float(server.stats().queue_capacity))]
+
+
+class OutputCounts:
+    """Carries the output thread's counters over to the recorder, as differences since the last page."""
+
+    def __init__(self, output: OutputThread, recorder: Recorder) -> None:
+        self._output, self._recorder = output, recorder
+        self._seen: dict[tuple[UnitKey, str], tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    def carry(self, units: Iterable[UnitKey]) -> None:
+        """Count what came since the last call. From any thread, one at a time."""
+        with self._lock:
+            known = set(units)
+            for name, stats in self._output.stats().items():
+                if name[0] not in known:
+                    continue
+                bytes_before, lines_before = self._seen.get(name, (0, 0))
+                self._recorder.count_output(name[0].service, name[1], stats.bytes - bytes_before)
+                self._recorder.count_dropped_lines(name[0].service, stats.dropped_lines - lines_before)
+                self._seen[name] = (stats.bytes, stats.dropped_lines)
+            for name in [name for name in self._seen if name[0] not in known]:
+                del self._seen[name]
