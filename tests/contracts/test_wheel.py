@@ -166,9 +166,7 @@ def test_paths_shared_with_supervisord(wheel: Path, peer: Path) -> None:
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 @pytest.mark.parametrize("leaver", ["ours", "theirs"])
-def test_beside_supervisord(
-    venv: Venv, wheel: Path, peer: Path, scratch: Path, first: str, leaver: str
-) -> None:
+def test_beside_supervisord(venv: Venv, wheel: Path, peer: Path, scratch: Path, first: str, leaver: str) -> None:
     """Installed in either order both commands work; when either is uninstalled, the other still does."""
     venv.remove("respawnd", "supervisor")
     for package in (wheel, peer) if first == "ours" else (peer, wheel):
