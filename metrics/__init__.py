@@ -1,0 +1,1 @@
+"""What respawnd tells of its services and of itself: the catalogue, the recorder, the exposition."""

@@ -1,0 +1,132 @@
+"""What is kept of each replica and each service, and how one writer and any reader share it without a lock.
+
+Rules: the loop alone writes; what belongs together (the counts and the sum of a histogram, the parts of a duration) is
+one tuple that is replaced whole, so that a reader in another thread sees all of a change or nothing of it. What has
+never happened is a tuple shared by all: a service that never died costs no histogram.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from metrics.catalog import B1, REASONS, TRIGGERS
+from supervisor.core.model import UnitKey, UnitSpec
+from supervisor.core.state import Exit, Unit
+
+#: Counts per bucket (not cumulative; the last is above all bounds), and the sum of what was observed.
+Observed = tuple[tuple[int, ...], float]
+
+NEVER_RESTARTED = (0,) * len(TRIGGERS)
+NEVER_EXITED = (0,) * len(REASONS)
+#: No exit and no launch of this replica was looked at yet.
+UNSEEN = -1
+
+
+def empty(bounds: Sequence[float]) -> Observed:
+    """Make a histogram in which nothing was observed."""
+    return (0,) * (len(bounds) + 1), 0.0
+
+
+def observed(before: Observed, bounds: Sequence[float], value: float) -> Observed:
+    """Return the histogram after one more observation; a value equal to a bound lies within it (`le`)."""
+    counts = list(before[0])
+    counts[bisect_left(bounds, value)] += 1
+    return tuple(counts), before[1] + value
+
+
+def counted(before: tuple[int, ...], index: int, amount: int = 1) -> tuple[int, ...]:
+    """Return the counts with one of them raised."""
+    after = list(before)
+    after[index] += amount
+    return tuple(after)
+
+
+NO_LATENCY = empty(B1)
+NO_READINESS = (0, 0.0)
+
+
+#: Replica-seconds up until `last`, replicas up since, replica-seconds desired until `last`, replicas desired since, and
+#: `last`, a monotonic moment. A plain tuple: a named one takes four times as long to make.
+Span = tuple[float, int, float, int, float]
+
+
+def moved_on(span: Span, now: float) -> Span:
+    """Return the span with its open interval closed at `now`; an earlier moment than `last` adds nothing."""
+    running, up, wished, desired, last = span
+    passed = now - last
+    if passed <= 0:
+        return span
+    return running + up * passed, up, wished + desired * passed, desired, now
+
+
+def label_value(text: str) -> str:
+    """Escape a label value (the text format and OpenMetrics agree here)."""
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+class Service:
+    """The totals of one service. `label` is its prepared label text, `info` that of its metadata under `spec`.
+
+    `shown` is the reader's own: what the last page said of `span`, below which no later page may fall.
+    """
+
+    __slots__ = (
+        "dropped",
+        "escalations",
+        "exits",
+        "info",
+        "label",
+        "latency",
+        "members",
+        "output",
+        "ready",
+        "shown",
+        "span",
+        "spawns",
+        "spec",
+    )
+
+    def __init__(self, name: str, now: float) -> None:
+        self.label = f'service="{label_value(name)}"'
+        self.members = 0
+        self.span: Span = (0.0, 0, 0.0, 0, now)
+        self.shown: tuple[float, float] | None = None
+        self.exits = NEVER_EXITED
+        self.spawns = (0, 0)
+        self.latency = NO_LATENCY
+        self.ready = NO_READINESS
+        self.escalations = 0
+        self.output = (0, 0)
+        self.dropped = 0
+        self.spec: UnitSpec | None = None
+        self.info = ""
+
+    def account(self, at: float, up: int, desired: int) -> None:
+        """Close the interval that was open until `at`, and open the next with `up` and `desired` replicas more."""
+        running, ups, wished, wants, last = moved_on(self.span, at)
+        self.span = running, ups + up, wished, wants + desired, last
+
+
+class Replica:
+    """What the recorder last knew of one replica: enough to tell what a transition adds.
+
+    `exit` and `life` are the last that were counted; `paused` is the part of the respawn under way that it was meant to
+    wait, in seconds.
+    """
+
+    __slots__ = ("desired", "exit", "label", "life", "paused", "restarts", "service", "up")
+
+    def __init__(self, key: UnitKey, service: Service) -> None:
+        self.service = service
+        self.label = f'replica="{key.replica}",{service.label}'
+        self.up = self.desired = False
+        self.exit: Exit | None = None
+        self.life = UNSEEN
+        self.paused = 0.0
+        self.restarts = NEVER_RESTARTED
+
+    def know(self, unit: Unit, *, answered: bool) -> None:
+        """Take what has happened to `unit` so far as counted; `answered`: its last launch has had its answer."""
+        self.exit = unit.exit
+        self.life = unit.life if answered else unit.life - 1
