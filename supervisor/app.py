@@ -48,7 +48,7 @@ log = logging.getLogger("respawnd")
 #: Seconds without a turn after which /-/healthy says no.
 STALLED = 10.0
 #: Seconds between switches of threads at most: 5 ms by default, which a computing thread would keep a respawn waiting for.
-SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0001
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -106,6 +106,7 @@ class App:
         except descriptors.TooFew as error:
             raise CannotRun(f"cannot run: {error}") from error
         sys.setswitchinterval(SWITCH_INTERVAL)
+        kernel.return_memory()
 
     def _build(self) -> None:
         """The threads and the loop, nothing of which acts yet."""

@@ -18,6 +18,7 @@ from supervisor.core import effects as fx
 from supervisor.core.events import PRECEDENCE, Event, Exited, Gone, Launched, LaunchFailed, Start
 from supervisor.core.model import UnitKey
 from supervisor.core.ports import Ask
+from supervisor.core.state import LaunchError
 from supervisor.host import kernel
 from supervisor.host.lives import Death, Lives
 from supervisor.host.mailbox import Mailbox
@@ -102,10 +103,7 @@ class HostEdge:
 
     def _mail(self, batch: list[Event | Ask]) -> None:
         for item in self._mailbox.take():
-            if isinstance(item, Launched):
-                # Watched from here on: an exit before this was noticed is seen by the next wait.
-                self.lives.begin(item.key, item.life, item.pid)
-            batch.append(item)
+            batch.append(self._watched(item) if isinstance(item, Launched) else item)
 
     def _signalled(self) -> None:
         for number in kernel.read_signals(self._signals):
@@ -117,9 +115,16 @@ class HostEdge:
     def launch(self, effect: fx.Launch, *, alone: bool) -> Event | None:
         """Start a life; the answer at once when it was launched inline."""
         answer = self._launcher.launch(effect, inline_ok=alone)
-        if isinstance(answer, Launched):
-            self.lives.begin(answer.key, answer.life, answer.pid)
-        return answer
+        return self._watched(answer) if isinstance(answer, Launched) else answer
+
+    def _watched(self, launched: Launched) -> Launched | LaunchFailed:
+        """Watch the new life from here on: an exit before this is noticed by the next wait."""
+        try:
+            self.lives.begin(launched.key, launched.life, launched.pid)
+        except OSError as error:
+            reason = LaunchError("watch", error.errno or 0, f"cannot watch it: {(error.strerror or '').lower()}")
+            return LaunchFailed(launched.key, launched.life, reason)
+        return launched
 
     def signal(self, effect: fx.Signal) -> None:
         """Signal a life; one that is dead already is passed over."""

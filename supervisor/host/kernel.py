@@ -20,6 +20,7 @@ _SIGINFO_BYTES = 128
 _CLD_EXITED, _CLD_DUMPED = 1, 3
 _SFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 _SIGNALFD_RECORD = 128
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 _info = (ctypes.c_int32 * (_SIGINFO_BYTES // 4))()
 _buffer = ctypes.create_string_buffer(1 << 16)
@@ -71,6 +72,11 @@ def reap(pidfd: int) -> tuple[int | None, int | None, bool] | None:
     return (status, None, False) if how == _CLD_EXITED else (None, status, how == _CLD_DUMPED)
 
 
+def close(fd: int) -> None:
+    """Close a descriptor whose closing cannot block: a pidfd, not a file. Errors are passed over, as nothing is lost."""
+    _quick.close(fd)
+
+
 def a_zombie() -> int:
     """The pid of some dead child that is not reaped yet, 0 if there is none. Reaps nothing."""
     _info[0] = _info[4] = 0
@@ -85,3 +91,18 @@ def children(fd: int) -> bytes:
     if count < len(_buffer):
         return _buffer.raw[:count] if count > 0 else b""
     return os.pread(fd, 1 << 22, 0)
+
+
+def return_memory() -> None:
+    """Let the C library give memory back: one arena for all threads, and a mapping of its own for each large buffer.
+
+    A page for a thousand services is some megabytes for a moment; by default each thread that made one would keep them.
+    Passed over where the C library is not glibc (mallopt(3)).
+    """
+    try:
+        mallopt = _quick.mallopt
+    except AttributeError:
+        return
+    mallopt(_M_ARENA_MAX, 1)
+    mallopt(_M_MMAP_THRESHOLD, 1 << 16)
+    mallopt(_M_TRIM_THRESHOLD, 1 << 18)

@@ -85,7 +85,18 @@ class Lives:
         return len(self._living)
 
     def begin(self, key: UnitKey, number: int, pid: int) -> None:
-        """Watch a child that was launched. One that is dead already is a zombie until we reap it: its pidfd opens."""
+        """Watch a child that was launched. One that is dead already is a zombie until we reap it: its pidfd opens.
+
+        Raises OSError (too many open files) after having ended the child, which nobody could watch.
+        """
+        try:
+            self._begin(key, number, pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+
+    def _begin(self, key: UnitKey, number: int, pid: int) -> None:
         life = Life(key, number, pid, os.pidfd_open(pid), self._tag(key, number).encode())
         self._living[key] = life
         self._by_fd[life.pidfd] = life
@@ -112,7 +123,7 @@ class Lives:
         if ended is None:
             return None
         del self._by_fd[life.pidfd], self._living[life.key]
-        os.close(life.pidfd)  # which takes it out of the epoll too: no other descriptor refers to it
+        kernel.close(life.pidfd)  # which takes it out of the epoll too: no other descriptor refers to it
         self._tokens.discard(life.token)
         left = self._leaves_something(life)
         if left:
