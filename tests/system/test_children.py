@@ -112,12 +112,16 @@ def test_output_is_captured_raw_and_shown(daemon: Make) -> None:
 
 def test_a_service_that_dies_at_once_backs_off_and_is_given_up(daemon: Make) -> None:
     """Each failure is counted, delays grow, and when the budget is spent the state is fatal."""
-    keys = {"backoff": "{ initial = '10ms' }", "give_up": "{ failures = 3, within = '1m', then = 'stay' }"}
+    keys = {
+        "start_grace": "'300ms'",
+        "backoff": "{ initial = '10ms' }",
+        "give_up": "{ failures = 3, within = '1m', then = 'stay' }",
+    }
     one = daemon(service("exit 3", **keys)).start()
     row = one.until("bad", state="fatal")
     assert (3, "error") == (row["last_exit"]["code"], row["last_exit"]["reason"])
     assert 3 == row["restarts"]
-    assert 4 == one.metrics()['respawnd_service_exits_total{service="bad",reason="error"}']
+    assert 4 == one.metrics()['respawnd_service_exits_total{reason="error",service="bad"}']
     started = one.run("start", "bad")
     assert 1 == started.returncode
     assert "code 3" in started.stderr

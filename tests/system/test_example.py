@@ -115,7 +115,7 @@ def test_the_example_comes_up_heals_and_ends(example: Example) -> None:
     healed = eventually(lambda: example.healed("nginx", master), what="a new nginx")
     assert rows["nginx"]["restarts"] + 1 == healed["restarts"]
     assert "visit 2" in eventually(lambda: example.page("9748"), what="a page again")
-    assert 'respawnd_service_restarts_total{service="nginx",' in example.page("9747", "/metrics")
+    assert 'respawnd_service_restarts_total{replica="0",service="nginx",' in example.page("9747", "/metrics")
 
     assert 4 <= len(example.processes())  # redis, the worker, two of nginx, and mostly the flaky one
     assert 0 == example.end(signal.SIGINT)

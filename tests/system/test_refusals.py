@@ -133,7 +133,7 @@ def test_root_refuses_a_file_that_others_can_write(daemon: Make) -> None:
     one.config.chmod(0o666)
     ended = started(one)
     assert 2 == ended.returncode
-    assert "writable" in ended.stderr
+    assert "others can write it" in ended.stderr
 
 
 def test_wrong_usage() -> None:

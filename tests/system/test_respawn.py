@@ -28,8 +28,8 @@ def test_a_killed_service_comes_back(daemon: Make) -> None:
     assert before["pid"] != after["pid"]
     assert {"code": None, "signal": 9, "reason": "signal"} == {k: after["last_exit"][k] for k in ("code", "signal", "reason")}
     samples = one.metrics()
-    assert 1 == samples['respawnd_service_restarts_total{service="web",replica="0",trigger="crash"}']
-    assert 1 == samples['respawnd_service_exits_total{service="web",reason="signal"}']
+    assert 1 == samples['respawnd_service_restarts_total{replica="0",service="web",trigger="crash"}']
+    assert 1 == samples['respawnd_service_exits_total{reason="signal",service="web"}']
     assert 1 == samples['respawnd_service_respawn_latency_seconds_count{service="web"}']
 
 

@@ -1,0 +1,114 @@
+"""Debian's Prometheus scrapes the daemon: what it stored agrees with what was done to the services."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from supervisor.control import client
+from tests.system.rig import Daemon, eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.needs("prometheus", "promtool")]
+Make = Callable[..., Daemon]
+
+SERVICES = """
+[service.web]
+command = ["sleep", "600"]
+backoff = "none"
+[service.flap]
+command = ["sh", "-c", "exit 3"]
+backoff = { initial = "10ms" }
+give_up = { failures = 4, then = "stay" }
+[service.job]
+type = "oneshot"
+command = ["true"]
+[service.ghost]
+command = ["/nonexistent"]
+give_up = { failures = 0, then = "stay" }
+"""
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[str], Callable[[str], float | None]]]:
+    """Give a function that starts a Prometheus on a target and returns a function that answers instant queries."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(target: str) -> Callable[[str], float | None]:
+        port = free_port()
+        config = {
+            "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
+            "scrape_configs": [{"job_name": "respawnd", "static_configs": [{"targets": [target]}]}],
+        }
+        file = tmp_path / "prometheus.yml"
+        file.write_text(json.dumps(config))
+        started.append(
+            subprocess.Popen(
+                ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={tmp_path}/tsdb",
+                 f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+        )  # fmt: skip
+
+        def ask(query: str) -> float | None:
+            try:
+                answer = client.request(("127.0.0.1", port), "GET", f"/api/v1/query?query={quote(query)}").json()
+            except (client.ClientError, ValueError):
+                return None
+            found = answer.get("data", {}).get("result") or []
+            return float(found[0]["value"][1]) if found else None
+
+        return ask
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(20)
+
+
+def test_what_was_done_is_what_is_stored(daemon: Make, prometheus: Callable[[str], Callable[[str], float | None]]) -> None:
+    """Kills, a stop, a restart, a crash loop and a job: counted exactly, by reason and trigger."""
+    one = daemon(SERVICES).start()
+    status = client.request(one.socket, "GET", "/api/v1/services").json()
+    ask = prometheus(status["daemon"]["http"])
+    for number in range(1, 4):
+        os.kill(one.service("web")["pid"], signal.SIGKILL)
+        one.until("web", state="running", restarts=number)
+    one.run("restart", "web")
+    one.run("stop", "web")
+    one.until("flap", state="fatal")
+    one.until("job", state="exited")
+
+    def stored(query: str, value: float) -> None:
+        eventually(lambda: ask(query) == value or None, 30, what=f"{query} == {value} (is {ask(query)})")
+
+    stored('up{job="respawnd"}', 1)
+    stored('respawnd_service_restarts_total{service="web",trigger="crash"}', 3)
+    stored('respawnd_service_restarts_total{service="web",trigger="manual"}', 1)
+    stored('respawnd_service_exits_total{service="web",reason="signal"}', 3)
+    stored('respawnd_service_exits_total{service="web",reason="stopped"}', 2)
+    stored('respawnd_service_state_code{service="web"}', 0)
+    stored('respawnd_service_exits_total{service="flap",reason="error"}', 5)
+    stored('respawnd_service_state{service="flap",state="fatal"}', 1)
+    stored('respawnd_service_last_exit_code{service="flap"}', 3)
+    stored('respawnd_service_exits_total{service="job",reason="ok"}', 1)
+    stored('respawnd_service_spawns_total{service="ghost",result="error"}', 1)
+    stored('respawnd_service_respawn_latency_seconds_count{service="web"}', 4)
+    latency = ask('respawnd_service_respawn_latency_seconds_sum{service="web"}')
+    assert latency is not None
+    assert 0 < latency < 5
+
+
+def test_promtool_has_no_complaint(daemon: Make) -> None:
+    """`promtool check metrics` on a page with everything on it."""
+    one = daemon(SERVICES).start()
+    one.until("flap", state="fatal")
+    page = client.request(one.socket, "GET", "/metrics").body
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
+    assert (0, b"", b"") == (checked.returncode, checked.stdout, checked.stderr)
