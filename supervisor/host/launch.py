@@ -1,0 +1,218 @@
+"""Starting a life: by which road, in which thread, and what came of it.
+
+Rules:
+- Each launch is answered exactly once: at once where it was done inline, else by `post` from a launcher thread.
+- Inline, in the loop's own turn, is launched only what has always started quickly (host.programs) by the plain road; a
+  staged launch is at most begun there, with one message, and awaited in a thread.
+- A child that was launched is the loop's: the launcher reaps only what has failed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from weakref import ref
+
+from supervisor.core.effects import Launch
+from supervisor.core.events import Launched, LaunchFailed
+from supervisor.core.model import UnitKey, UnitSpec
+from supervisor.core.state import LaunchError
+from supervisor.host.environ import life_tag
+from supervisor.host.forkserver import ForkServer
+from supervisor.host.launch_threads import LaunchThreads
+from supervisor.host.recipe import Plain, Recipes, Staged
+from supervisor.host.refusal import Refusal, refuse
+from supervisor.host.spawn import spawn
+
+Answer = Launched | LaunchFailed
+
+
+class Launcher:
+    """Carries out Launch effects.
+
+    `instance` names the daemon in RESPAWND_LIFE; `outputs` gives the descriptors for 1 and 2 of a unit's next life,
+    which stay their owner's (it may raise OSError); `post` takes answers, from any thread; `clock` is monotonic, in
+    seconds; `raised_nofile` is the daemon's original limit of open files (soft, hard) where it has raised it.
+    """
+
+    def __init__(
+        self,
+        instance: str,
+        base_environment: Mapping[str, str],
+        outputs: Callable[[UnitKey, UnitSpec], tuple[int, int]],
+        post: Callable[[Answer], None],
+        clock: Callable[[], float],
+        raised_nofile: tuple[int, int] | None,
+    ) -> None:
+        self._instance, self._outputs, self._post, self._clock = instance, outputs, post, clock
+        self._recipes = Recipes(base_environment, clock, raised_nofile is not None)
+        self._server = ForkServer(raised_nofile, base_environment)
+        self._threads = LaunchThreads()
+        self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._waiting: set[tuple[UnitKey, int]] = set()
+        self._untaken: set[ref[Answer]] = set()
+
+    def launch(self, effect: Launch, *, inline_ok: bool) -> Answer | None:
+        """Launch; the answer if it is known at once, None if it is posted later. For the loop's thread."""
+        try:
+            recipe = self._recipes.ready(effect.key, effect.spec)
+        except Refusal as refusal:
+            return _failed(effect, refusal.error)
+        job: Callable[[], Answer]
+        if isinstance(recipe, Plain):
+            if inline_ok and recipe.program.score > 0:
+                return self._guarded(partial(self._plain, effect, recipe), effect)
+            job = partial(self._plain, effect, recipe)
+        elif recipe is not None:
+            begun = self._begin(effect, recipe)
+            if isinstance(begun, LaunchFailed):
+                return begun
+            job = begun
+        else:
+            job = partial(self._slowly, effect)
+        program = recipe.program if recipe is not None else None
+        self._waiting.add((effect.key, effect.life))
+        try:
+            self._threads.submit(partial(self._answered, job, effect), slow=program is not None and program.slow)
+        except RuntimeError as error:
+            self._waiting.discard((effect.key, effect.life))
+            return _failed(effect, LaunchError("launcher", errno.EAGAIN, f"launcher: {error}"))
+        return None
+
+    # --- in whichever thread -----------------------------------------------------------------------------------------
+
+    def _guarded(self, job: Callable[[], Answer], effect: Launch) -> Answer:
+        """The answer of a job in any case."""
+        try:
+            return job()
+        except Refusal as refusal:
+            return _failed(effect, refusal.error)
+        except Exception as error:  # noqa: BLE001 - whatever it is costs this launch, and is told with it
+            return _failed(effect, LaunchError("launcher", errno.EIO, f"launcher: {error!r}"))
+
+    def _answered(self, job: Callable[[], Answer], effect: Launch) -> None:
+        """Run a job in a launcher thread and post its answer."""
+        answer: Answer = _failed(effect, LaunchError("launcher", errno.EIO, "launcher: its thread died"))
+        try:
+            answer = self._guarded(job, effect)
+        finally:
+            # Until the loop has taken the answer and let go of it, its child is not known there: see `in_flight`.
+            self._untaken.add(ref(answer, self._untaken.discard))
+            self._waiting.discard((effect.key, effect.life))
+            self._post(answer)
+
+    def _slowly(self, effect: Launch) -> Answer:
+        """Launch what needs files or accounts to be read first, or was never launched before."""
+        began = self._clock()
+        recipe = self._recipes.make(effect.key, effect.spec)
+        if isinstance(recipe, Plain):
+            return self._plain(effect, recipe)
+        status = self._send(effect, recipe, wait=True)
+        assert status is not None
+        return self._finish(effect, recipe, began, status)
+
+    def _plain(self, effect: Launch, recipe: Plain) -> Answer:
+        recipe.name(life_tag(self._instance, effect.key, effect.life))
+        stdio = (self._null, *self._streams(effect))
+        began = self._clock()
+        number, pid = spawn(recipe.path, recipe.argv, recipe.envp, recipe.cwd, stdio)
+        at = self._clock()
+        if number:
+            return self._plain_failed(effect, recipe, number)
+        recipe.program.took(at - began)
+        return Launched(effect.key, effect.life, pid, at, time.time(), at - began)
+
+    def _plain_failed(self, effect: Launch, recipe: Plain, number: int) -> Answer:
+        """Say what failed. A program that was found along PATH and has moved since is looked for once more."""
+        self._recipes.forget(effect.key)
+        refusal = _stage(recipe, number)
+        name = recipe.spec.command[0]
+        if refusal.error.stage != "exec":
+            raise refusal
+        self._recipes.programs.lost(recipe.program)
+        if number == errno.ENOENT and "/" not in name:
+            again = self._recipes.make(effect.key, effect.spec)
+            if isinstance(again, Plain) and again.path != recipe.path:
+                return self._plain(effect, again)
+        raise refusal
+
+    def _begin(self, effect: Launch, recipe: Staged) -> Callable[[], Answer] | LaunchFailed:
+        """Ask the fork server at once if that takes no waiting; what is left to do in a thread."""
+        began = self._clock()
+        try:
+            status = self._send(effect, recipe, wait=False)
+        except Refusal as refusal:
+            return _failed(effect, refusal.error)
+        if status is None:
+            return partial(self._slowly, effect)
+        return partial(self._finish, effect, recipe, began, status)
+
+    def _send(self, effect: Launch, recipe: Staged, *, wait: bool) -> int | None:
+        recipe.name(life_tag(self._instance, effect.key, effect.life))
+        return self._server.send(recipe.wish, (self._null, *self._streams(effect)), wait=wait)
+
+    def _finish(self, effect: Launch, recipe: Staged, began: float, status: int) -> Answer:
+        pid, failure = self._server.outcome(status)
+        at = self._clock()
+        if failure is not None:
+            self._recipes.forget(effect.key)
+            raise recipe.refusal(failure)
+        if recipe.program is not None:
+            recipe.program.took(at - began)
+        return Launched(effect.key, effect.life, pid, at, time.time(), at - began)
+
+    def _streams(self, effect: Launch) -> tuple[int, int]:
+        try:
+            return self._outputs(effect.key, effect.spec)
+        except OSError as error:
+            raise refuse("output", error.errno or errno.EIO) from error
+
+    # --- for the loop ------------------------------------------------------------------------------------------------
+
+    def in_flight(self) -> int:
+        """Launches whose answer the loop has not taken yet: a dead child that nobody knows may be theirs."""
+        return len(self._waiting) + len(self._untaken)
+
+    def helper_pids(self) -> frozenset[int]:
+        """Children of the daemon that are no service: the fork server, and its spares."""
+        return self._server.pids()
+
+    def reaped(self, pid: int) -> bool:
+        """A child that is no life died and was reaped; whether it was a helper of ours."""
+        return self._server.reaped(pid)
+
+    def forget(self, key: UnitKey) -> None:
+        """The unit is no more."""
+        self._recipes.forget(key)
+
+    def stop(self, timeout: float) -> bool:
+        """Finish what is under way, end threads and fork server; False if not all was done in `timeout` seconds."""
+        done = self._threads.stop(timeout)
+        self._server.close(timeout)
+        os.close(self._null)
+        return done
+
+
+def _stage(recipe: Plain, number: int) -> Refusal:
+    """At which stage posix_spawn failed: it gives one errno for all. Looked at afterwards, since failures are rare."""
+    if number in (errno.EAGAIN, errno.ENOMEM):
+        return refuse("fork", number)
+    if number == errno.EBADF:
+        return refuse("output", number)
+    directory = recipe.spec.directory
+    if directory is not None:
+        try:
+            os.close(os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        except OSError as error:
+            return refuse("chdir", error.errno or number, directory)
+        if not os.access(directory, os.X_OK):
+            return refuse("chdir", errno.EACCES, directory)
+    return refuse("exec", number, recipe.program.path)
+
+
+def _failed(effect: Launch, error: LaunchError) -> LaunchFailed:
+    """The event, with a draw for the jitter of the delay that follows."""
+    return LaunchFailed(effect.key, effect.life, error, int.from_bytes(os.urandom(4), "little") / 2**32)
