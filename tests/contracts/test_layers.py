@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LAYERS = {
     "supervisor.cli": 6,
     "supervisor.app": 5,
+    "supervisor.instruments": 5,
     "supervisor.instruments": 5,  # the app's wiring of the metrics page
     "supervisor.control": 4,
     "alerts.receive": 4,
@@ -46,6 +47,8 @@ LAYERS = {
     "alerts": -1,
     "dashboards": -1,
 }
+# Wiring in a file of its own, for its length: it counts as a part of the module that is named here.
+ANNEXES = {"supervisor.instruments": "supervisor.app"}
 # Rooms that may enter fewer others than their number allows.
 NARROWER = {"supervisor.loop": {"supervisor.core", "supervisor.version"}}
 
@@ -76,7 +79,8 @@ def room(module: str) -> str:
 
 def house(module: str) -> str:
     """Return what counts as one package: a room of supervisor, or all of metrics, alerts, dashboards."""
-    return room(module) if module.startswith("supervisor") else module.partition(".")[0]
+    here = room(module) if module.startswith("supervisor") else module.partition(".")[0]
+    return ANNEXES.get(here, here)
 
 
 def imports(source: Source) -> Iterator[tuple[int, str]]:
