@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
+from typing import TYPE_CHECKING
 
-from supervisor.core.model import Backoff, GiveUp
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from supervisor.core.model import Backoff, GiveUp
 
 
 def delay(policy: Backoff, streak: int, draw: float) -> float:
@@ -45,12 +48,15 @@ class TokenBucket:
     def filled(self, now: float) -> TokenBucket:
         """The same bucket at `now`; a clock that seems to step back adds nothing."""
         passed = max(0.0, now - self.at)
-        return evolve(self, tokens=min(self.burst, self.tokens + passed * self.rate), at=max(now, self.at))
+        return TokenBucket(self.rate, self.burst, min(self.burst, self.tokens + passed * self.rate), self.at + passed)
 
     def take(self) -> TokenBucket:
         """The bucket after one respawn; the caller has seen that there is a token."""
-        return evolve(self, tokens=self.tokens - 1)
+        return TokenBucket(self.rate, self.burst, self.tokens - 1, self.at)
 
     def next_at(self) -> float:
-        """When there is a whole token again, seconds on the same clock."""
+        """When there is, or was, a whole token, seconds on the same clock.
+
+        Asked for as a moment: a filling computed at that moment may miss the whole token by its last bit.
+        """
         return self.at + max(0.0, 1 - self.tokens) / self.rate

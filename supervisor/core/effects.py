@@ -29,8 +29,10 @@ class Signal:
 
 @frozen
 class Sweep:
-    """Send `signal` to all that is left of a life: its group, its session, and what carries its tag; answered by Gone
-    once none of them lives."""
+    """Send `signal` to all of a life: its main process if that lives, its group, its session, what carries its tag.
+
+    Once the main process is dead, answered by Gone when none of the others lives.
+    """
 
     key: UnitKey
     life: int

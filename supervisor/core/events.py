@@ -16,7 +16,10 @@ from supervisor.core.state import LaunchError, Trigger
 
 @frozen
 class Launched:
-    """Exec was confirmed. `at` is monotonic, `wall` wall time; `spent` is the seconds from the call to the confirmation."""
+    """Exec was confirmed.
+
+    `at` is monotonic, `wall` wall time; `spent` is the seconds from the call to the confirmation.
+    """
 
     key: UnitKey
     life: int

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from supervisor.core.model import Condition, Kind, UnitKey, UnitSpec
-from supervisor.core.state import State, Unit, Want
+from supervisor.core.model import Condition, Kind
+from supervisor.core.state import State, Unit
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from supervisor.core.model import UnitKey, UnitSpec
+
+#: Whether a unit is down, or will be, because somebody wants it so.
+Down = Callable[[Unit], bool]
 _STARTED = frozenset({State.STARTING, State.RUNNING})
 
 
 def holds(condition: Condition, unit: Unit) -> bool:
-    """Whether `unit` meets `condition`. Completed conditions stay satisfied; a oneshot is ready when it has succeeded."""
+    """Whether `unit` meets `condition`. Completed conditions stay satisfied; a oneshot is ready once it succeeded."""
     if condition is Condition.COMPLETED:
         return unit.completed
     if condition is Condition.COMPLETED_OK:
@@ -41,24 +49,32 @@ def cycle(specs: Mapping[str, UnitSpec]) -> tuple[str, ...]:
 
 
 class Graph:
-    """The dependencies of one configuration; `leaving` are services that left it and still live."""
+    """The dependencies of one configuration; `leaving` are units that left it and are still here."""
 
-    def __init__(self, specs: Mapping[str, UnitSpec], leaving: Mapping[str, UnitSpec] | None = None) -> None:
-        specs = {**(leaving or {}), **specs}
+    def __init__(self, specs: Mapping[str, UnitSpec], leaving: Iterable[Unit] = ()) -> None:
+        leaving = tuple(leaving)
         self._keys = {name: spec.keys() for name, spec in specs.items()}
-        self._dependents: dict[str, list[str]] = {}
-        for name, spec in specs.items():
+        self._members = {name: list(keys) for name, keys in self._keys.items()}
+        self._dependents: dict[str, dict[str, None]] = {}
+        for unit in leaving:
+            self._members.setdefault(unit.key.service, []).append(unit.key)
+        for spec in (*specs.values(), *(unit.spec for unit in leaving)):
             for need in spec.depends_on:
-                self._dependents.setdefault(need, []).append(name)
+                self._dependents.setdefault(need, {})[spec.name] = None
         self._rank = self._ranks(specs) if self._dependents else {}
 
     def keys(self, service: str) -> tuple[UnitKey, ...]:
-        """The units of one service."""
+        """The units of one service, as configured."""
         return self._keys.get(service, ())
 
-    def dependents(self, service: str) -> Iterable[str]:
-        """The services that depend on `service` directly."""
-        return self._dependents.get(service, ())
+    def members(self, service: str) -> Iterable[UnitKey]:
+        """The units of one service, with those that are leaving."""
+        return self._members.get(service, ())
+
+    def above(self, service: str) -> Iterator[UnitKey]:
+        """The units of the services that depend on `service`, as they are configured or were when they left."""
+        for name in self._dependents.get(service, ()):
+            yield from self._members[name]
 
     def ordered(
         self, keys: Iterable[UnitKey], units: Mapping[UnitKey, Unit], *, backwards: bool = False
@@ -67,31 +83,30 @@ class Graph:
         ranked = sorted(keys, key=lambda key: (self._rank.get(key.service, 0), units[key].spec.priority))
         return ranked[::-1] if backwards else ranked
 
-    def with_dependencies(self, keys: Iterable[UnitKey], units: Mapping[UnitKey, Unit]) -> list[UnitKey]:
-        """`keys` and before them all that they need and that the operator had stopped, dependencies first."""
+    def with_dependencies(self, keys: Iterable[UnitKey], units: Mapping[UnitKey, Unit], down: Down) -> list[UnitKey]:
+        """`keys` and before them all that they need and that is `down`, dependencies first."""
         found = dict.fromkeys(key for key in keys if key in units)
         queue = list(found)
         while queue:
             for need in units[queue.pop()].spec.depends_on:
                 for key in self.keys(need):
-                    unit = units.get(key)
-                    if unit is not None and key not in found and unit.want is Want.DOWN:
+                    if key not in found and key in units and down(units[key]):
                         found[key] = None
                         queue.append(key)
         return self.ordered(found, units) if self._rank else list(found)
 
     @staticmethod
     def _ranks(specs: Mapping[str, UnitSpec]) -> dict[str, int]:
-        """The length of the longest chain of dependencies below each service; configurations have no cycle."""
+        """The length of the longest chain of dependencies below each service; a configuration has no cycle."""
         ranks: dict[str, int] = {}
-        stack = list(specs)
+        stack = [(name, False) for name in specs]
         while stack:
-            name = stack[-1]
+            name, needs_ranked = stack.pop()
             needs = [need for need in specs[name].depends_on if need in specs]
-            missing = [need for need in needs if need not in ranks]
-            if missing:
-                stack.extend(missing)
-                continue
-            ranks[name] = 1 + max((ranks[need] for need in needs), default=-1)
-            stack.pop()
+            if needs_ranked:
+                ranks[name] = 1 + max((ranks[need] for need in needs), default=-1)
+            elif name not in ranks:
+                ranks[name] = 0
+                stack.append((name, True))
+                stack.extend((need, False) for need in needs)
         return ranks

@@ -1,7 +1,8 @@
 """What a service is: the specification an operator writes, as frozen values that cannot be wrong.
 
-Rules: durations are seconds, sizes bytes, signals numbers, moments come from one monotonic clock unless a name says wall.
-Every value validates itself in its constructor (ValueError), so that illegal specifications cannot be built by any loader.
+Rules: durations are seconds, sizes bytes, signals numbers, moments come from one monotonic clock unless a name says
+wall. Every value validates itself in its constructor (ValueError), so that illegal specifications cannot be built by
+any loader.
 """
 
 from __future__ import annotations
@@ -86,10 +87,10 @@ class Scope(Enum):
 
 @frozen
 class Backoff:
-    """Delays between failures in a row: none before the first respawn, then `initial * factor**n` up to `max`, in seconds.
+    """Delays between failures in a row, in seconds: none before the first respawn, then `initial * factor**n` to `max`.
 
-    `jitter` is the share of the delay that is drawn at random, both ways (0 to 1); `reset_after` is the time of unbroken
-    running after which the streak is forgiven.
+    `jitter` is the share of the delay that is drawn at random, both ways (0 to 1); `reset_after` is the time of
+    unbroken running after which the streak is forgiven.
     """
 
     initial: float = 0.25
@@ -103,13 +104,15 @@ class Backoff:
             raise ValueError("backoff: times must not be negative")
         if self.factor < 1:
             raise ValueError("backoff: factor must be at least 1")
+        if self.factor > 1000:
+            raise ValueError("backoff: factor must be at most 1000")  # whose powers no float would hold
         if not 0 <= self.jitter <= 1:
             raise ValueError("backoff: jitter must be from 0 to 1")
 
 
 @frozen
 class GiveUp:
-    """Restart intensity: more than `failures` failures within `within` seconds is too many; `None` is never too many."""
+    """Restart intensity: more than `failures` failures within `within` seconds are too many; None is never too many."""
 
     failures: int | None = 10
     within: float = 600.0
@@ -241,9 +244,9 @@ class UnitSpec:
         return tuple(UnitKey(self.name, replica) for replica in range(self.replicas))
 
 
-# What takes effect only in a new process (product.md section 3, "What a changed field does"); all else holds at once.
-_FROM_EXEC = ("command", "directory", "environment", "env_files", "inherit_environment", "user", "group", "umask", "nice",
-              "oom_score_adj", "limits", "kind")  # fmt: skip
+# What takes effect only in a new process; all else holds at once.
+_FROM_EXEC = ("command", "directory", "environment", "env_files", "inherit_environment", "user", "group", "umask",
+              "nice", "oom_score_adj", "limits", "kind")  # fmt: skip
 
 
 def needs_restart(old: UnitSpec, new: UnitSpec) -> bool:

@@ -17,8 +17,11 @@ Observer = Callable[[Fact], None]
 
 @frozen
 class Ask:
-    """A request of another thread: `call` runs in the loop's turn and may return an event for the fleet; `done` gets
-    None when all is taken, or the exception that `call` raised."""
+    """A request of another thread.
+
+    `call` runs in the loop's turn and may return an event for the fleet; `done` gets None when all is taken, or the
+    exception that `call` raised.
+    """
 
     call: Callable[[], Event | None]
     done: Callable[[BaseException | None], None]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from supervisor.core.backoff import delay, exhausted, recent
 from supervisor.core.effects import Effect, Launch, Notice, ShutdownAsked
 from supervisor.core.model import ExitAction, GiveUpThen, Kind, OnDependencyFailure, Restart
-from supervisor.core.state import Exit, Reason, State, Trigger, Unit, Want
+from supervisor.core.state import LIFELESS, Reason, State, Trigger, Unit, Want
 from supervisor.core.steps import OVERDUE, Gate, Step, enter
+
+if TYPE_CHECKING:
+    from supervisor.core.state import Exit
 
 no_effects: tuple[Effect, ...] = ()
 #: Exit status of the daemon when a service, group or exit rule says shutdown (product.md section 4).
@@ -15,23 +20,26 @@ SERVICE_SAID_SHUTDOWN = 10
 
 def forgiven(unit: Unit) -> Unit:
     """The unit with a clean record, as an operator's start or restart gives it."""
-    return unit._replace(streak=0, failures=(), half_open=False, error=None, blame=None)
+    return unit._replace(streak=0, failures=(), half_open=False, error=None)
 
 
 def up(unit: Unit, now: float, gate: Gate) -> Step:
     """Launch if the gate is open, else wait for what is in the way."""
-    if gate.waiting_for:
-        return enter(unit, State.WAITING, now)._replace(waiting_for=gate.waiting_for), no_effects
-    unit = enter(unit, State.LAUNCHING, now, now + OVERDUE)._replace(life=unit.life + 1, started_at=None, blame=None)
+    waiting_for = gate.in_the_way(unit.trigger)
+    if waiting_for:
+        return enter(unit, State.WAITING, now)._replace(waiting_for=waiting_for), no_effects
+    unit = enter(unit, State.LAUNCHING, now, now + OVERDUE)
+    unit = unit._replace(life=unit.life + 1, started_at=None, blame=None, launched_as=unit.spec)
     return unit, (Launch(unit.key, unit.life, unit.spec),)
 
 
 def leave_waiting(unit: Unit, event: object, now: float, gate: Gate) -> Step:
     """What it waited for may have come; if not, it says what it waits for now."""
-    if gate.waiting_for == unit.waiting_for:
+    waiting_for = gate.in_the_way(unit.trigger)
+    if waiting_for == unit.waiting_for:
         return unit, no_effects
-    if gate.waiting_for:
-        return unit._replace(waiting_for=gate.waiting_for), no_effects
+    if waiting_for:
+        return unit._replace(waiting_for=waiting_for), no_effects
     return up(unit, now, gate)
 
 
@@ -39,31 +47,33 @@ def settle(unit: Unit, now: float, gate: Gate) -> Step:
     """Nothing of the life is left. Order: the operator's want, a replacement under way, exit rules, policy, budget."""
     assert unit.exit is not None, "settle comes after an exit"
     how = unit.exit
-    asked = unit.state in (State.STOPPING, State.KILLING) and how.reason in (Reason.STOPPED, Reason.KILLED)
     if unit.want is Want.DOWN:
         return enter(unit, State.STOPPED, now), no_effects
-    if asked and unit.blame is None and unit.trigger in _ASKED:
+    if unit.state in (State.STOPPING, State.KILLING) and unit.trigger in _ASKED:
         return up(unit._replace(delay=0.0), now, gate)
     action = _ruled(unit, how)
     if action is ExitAction.STOP or (action is None and not _again(unit, how)):
         return _done(unit, how, now)
     if action is ExitAction.FAIL:
-        return enter(unit, State.FATAL, now), no_effects
+        return enter(_over(unit), State.FATAL, now), no_effects
     if action is ExitAction.SHUTDOWN:
         after, _ = _done(unit, how, now)
         return after, (ShutdownAsked(SERVICE_SAID_SHUTDOWN, f"{unit.name}: an exit rule asks for shutdown"),)
     return _failed(unit._replace(trigger=_trigger(unit, how)), now, gate)
 
 
+# On its way down these say that somebody asked for a new life; a death of its own, or by a liveness check, has others.
 _ASKED = frozenset({Trigger.MANUAL, Trigger.CONFIG, Trigger.DEPENDENCY, Trigger.LIMIT, Trigger.FEEDBACK})
 
 
 def settle_failed_launch(unit: Unit, now: float, gate: Gate) -> Step:
-    """A launch that failed is a failure like a death, whatever the restart policy says of exits."""
+    """A launch that failed is a failure like a death, whatever the restart policy says of exits.
+
+    The next try is never made in the same step, even without a delay: one that fails at once would have no end.
+    """
     if unit.want is Want.DOWN:
         return enter(unit, State.STOPPED, now), no_effects
-    trigger = unit.trigger if unit.trigger is not None else Trigger.CRASH
-    return _failed(unit._replace(trigger=trigger, died_at=unit.died_at), now, gate)
+    return _failed(unit._replace(trigger=Trigger.CRASH), now, gate, at_once=False)
 
 
 def _trigger(unit: Unit, how: Exit) -> Trigger:
@@ -98,7 +108,12 @@ def _done(unit: Unit, how: Exit, now: float) -> Step:
     return enter(unit, State.EXITED, now), no_effects
 
 
-def _failed(unit: Unit, now: float, gate: Gate) -> Step:
+def _over(unit: Unit) -> Unit:
+    """It will not be tried again by itself; a oneshot has then completed, if not well."""
+    return unit._replace(completed=unit.completed or unit.spec.kind is Kind.ONESHOT)
+
+
+def _failed(unit: Unit, now: float, gate: Gate, *, at_once: bool = True) -> Step:
     """Count the failure, unless a dependency is down: then it waits, and its budget is left alone."""
     if gate.dependencies and unit.spec.on_dependency_failure is not OnDependencyFailure.IGNORE:
         return up(unit._replace(delay=0.0), now, gate)
@@ -108,7 +123,7 @@ def _failed(unit: Unit, now: float, gate: Gate) -> Step:
     if unit.half_open or exhausted(policy, failures):
         return _given_up(unit, now)
     pause = delay(unit.spec.backoff, unit.streak, unit.draw)
-    if pause == 0:
+    if pause == 0 and at_once:
         return up(unit._replace(delay=0.0), now, gate)
     return enter(unit._replace(delay=pause), State.BACKOFF, now, now + pause), no_effects
 
@@ -116,15 +131,14 @@ def _failed(unit: Unit, now: float, gate: Gate) -> Step:
 def _given_up(unit: Unit, now: float) -> Step:
     policy = unit.spec.give_up
     retry = now + policy.cooldown if policy.then is GiveUpThen.COOLDOWN else None
-    if unit.spec.kind is Kind.ONESHOT:
-        unit = unit._replace(completed=True)
-    unit = enter(unit, State.FATAL, now, retry)
+    unit = enter(_over(unit), State.FATAL, now, retry)
     if policy.then is GiveUpThen.SHUTDOWN:
         return unit, (ShutdownAsked(SERVICE_SAID_SHUTDOWN, f"{unit.name}: gave up, and its policy asks for shutdown"),)
     return unit, no_effects
 
 
 def fatal_by_quarantine(unit: Unit, text: str, now: float) -> Step:
-    """Set the unit aside; its process, if it has one, is left as it is."""
-    unit = enter(unit, State.FATAL, now)
+    """Set the unit aside; its process, if it has one, is left as it is, and remembered for who starts or stops it."""
+    aside = unit.aside if unit.state in LIFELESS else unit.state
+    unit = enter(unit, State.FATAL, now)._replace(aside=aside, pid=unit.pid)
     return unit, (Notice(unit, "error", f"quarantined: {text}"),)

@@ -1,17 +1,18 @@
 """What a unit is now: its state, its want, its life and its history, as one frozen value.
 
-Want (what the operator asked for) and state (what is) are two fields; each unit has at most one deadline, which its state
-owns, so that a stale timer cannot exist; each life has a number, so that news of an older life can be told apart.
+Want (what the operator asked for) and state (what is) are two fields; each unit has at most one deadline, which its
+state owns, so that a stale timer cannot exist; each life has a number, so that news of an older life can be told apart.
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import frozen
 
-from supervisor.core.model import UnitKey, UnitSpec
+if TYPE_CHECKING:
+    from supervisor.core.model import UnitKey, UnitSpec
 
 
 class Want(Enum):
@@ -97,7 +98,7 @@ class Trigger(Enum):
 
 @frozen
 class Exit:
-    """How a life ended. `code` is None when a signal ended it, both are None when nobody can know; `at` is wall time."""
+    """How a life ended. `code` is None when a signal ended it, both when nobody can know; `at` is wall time."""
 
     code: int | None
     signal: int | None
@@ -121,8 +122,10 @@ class Unit(NamedTuple):
     A named tuple and not an attrs class, because every decision makes a changed copy: `_replace` takes 2.5 us where
     `attrs.evolve` takes 17 for as many fields.
 
-    Moments are monotonic seconds except `started_wall`. `streak` counts failures in a row, `failures` holds the moments of
-    those within the give-up window. `died_at` and `delay` describe the respawn under way, for its latency.
+    Moments are monotonic seconds except `started_wall`. `streak` counts failures in a row, `failures` holds the moments
+    of those within the give-up window. `died_at` and `delay` describe the respawn under way, for its latency.
+    `launched_as` is the specification that the present life was launched under, where `spec` is the newest. `aside` is
+    the state in which quarantine found the unit, kept while something of that life may remain.
     """
 
     key: UnitKey
@@ -151,6 +154,8 @@ class Unit(NamedTuple):
     completed: bool = False
     completed_ok: bool = False
     main_gone: bool = False
+    launched_as: UnitSpec | None = None
+    aside: State | None = None
     draw: float = 0.5
 
     @property

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import frozen
 
 from supervisor.core.effects import Effect
-from supervisor.core.events import Exited
-from supervisor.core.model import UnitSpec
-from supervisor.core.state import Reason, State, Unit
+from supervisor.core.state import ALIVE, Reason, State, Trigger, Unit
+
+if TYPE_CHECKING:
+    from supervisor.core.events import Exited
 
 Step = tuple[Unit, tuple[Effect, ...]]
 
@@ -17,23 +20,25 @@ OVERDUE = 10.0
 SWEEP_GRACE = 2.0
 #: Seconds between one SIGKILL and the next.
 LATE = 1.0
+#: Launches that an operator, the configuration or a schedule asked for do not draw on the respawn rate.
+FREE = frozenset({None, Trigger.MANUAL, Trigger.CONFIG, Trigger.SCHEDULE})
 
 
 @frozen
 class Gate:
     """Whether the fleet lets a unit be launched now, and if not, what it waits for.
 
-    `dependencies` are conditions that do not hold, in words; `queue` is what the host's limits hold back ("rate",
-    "parallelism"), which applies to a launch only after the dependencies do not.
+    `dependencies` are conditions that do not hold, in words. `slots` and `tokens` are the host's limits, asked only
+    where the dependencies are met: `slots` holds every launch back ("parallelism"), `tokens` only respawns ("rate").
     """
 
     dependencies: tuple[str, ...] = ()
-    queue: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
 
-    @property
-    def waiting_for(self) -> tuple[str, ...]:
-        """All that is in the way; empty when the launch may go."""
-        return self.dependencies or self.queue
+    def in_the_way(self, trigger: Trigger | None) -> tuple[str, ...]:
+        """What a launch for `trigger` has to wait for; empty when it may go."""
+        return self.dependencies or self.slots or (() if trigger in FREE else self.tokens)
 
 
 OPEN = Gate()
@@ -41,7 +46,7 @@ OPEN = Gate()
 
 def enter(unit: Unit, state: State, now: float, deadline: float | None = None) -> Unit:
     """The only way a state changes: its deadline replaces the old one, and what it no longer licenses is revoked."""
-    alive = state in (State.STARTING, State.RUNNING, State.STOPPING, State.KILLING)
+    alive = state in ALIVE
     return unit._replace(
         state=state,
         since=now if state is not unit.state else unit.since,
@@ -66,8 +71,3 @@ def why_died(unit: Unit, event: Exited) -> Reason:
     if unit.spec.success_exit.holds(event.code, event.signal):
         return Reason.OK
     return Reason.SIGNAL if event.signal is not None else Reason.ERROR
-
-
-def reconfigured(unit: Unit, spec: UnitSpec, now: float) -> Unit:
-    """The unit under its new specification; what it has lived through stays."""
-    return unit._replace(spec=spec)

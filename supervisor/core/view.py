@@ -1,4 +1,4 @@
-"""What everyone but the loop sees: one immutable picture of the fleet, replaced whole after each turn that changed it."""
+"""What everyone but the loop sees: one immutable picture of the fleet, replaced whole after each turn of change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from supervisor.core.state import State, Unit, Want
 
 @frozen
 class FleetView:
-    """All units at one moment. `number` grows by one with each picture; `booted` and `closing` tell what /-/ready tells."""
+    """All units at one moment.
+
+    `number` grows by one with each picture; `booted` and `closing` tell what /-/ready tells.
+    """
 
     units: Mapping[UnitKey, Unit] = field(factory=lambda: MappingProxyType({}))
     number: int = 0
