@@ -10,8 +10,8 @@ from metrics.exposition.text import number
 
 _HEAD = """# Metrics
 
-Written from `metrics/catalog` by `python -m metrics.exposition.document`; a test compares the two. Names, labels and units
-are promises; what is marked *experimental* may still change its meaning between minor versions.
+Written from `metrics/catalog` by `python -m metrics.exposition.document`; a test compares the two. Names, labels and
+units are promises; what is marked *experimental* may still change its meaning between minor versions.
 
 `GET /metrics` gives the text format 0.0.4, or OpenMetrics 1.0.0 to those who ask for it, compressed for those who take
 gzip. `name[]=NAME` chooses families by their own name or that of one of their samples; it may be repeated.

@@ -151,21 +151,23 @@ class Recorder:
         if replica.life == UNSEEN:
             replica.know(was, answered=was.state is not State.LAUNCHING)
         self._account(replica, unit, at)
-        if was.state is State.LAUNCHING:
+        if unit.exit is not replica.exit:
+            self._died(replica, unit)
+        if unit.state is was.state:
+            return
+        if was.state is State.LAUNCHING and event != "Quarantined":
             self._answered(replica, was, unit, event)
         elif was.state is State.BACKOFF:
             replica.paused += was.delay
         elif was.state is State.WAITING:
             replica.paused += at - was.since
-        if unit.exit is not replica.exit:
-            self._died(replica, unit)
-        if unit.state is State.RUNNING:
-            self._rose(replica.service, unit, event)
-        elif unit.state is State.KILLING:
-            replica.service.escalations += 1
         if event == "Adopted":
             replica.life = unit.life
             self.count(_ADOPTED)
+        elif unit.state is State.RUNNING:
+            self._rose(replica.service, unit)
+        elif unit.state is State.KILLING:
+            replica.service.escalations += 1
 
     def _died(self, replica: Replica, unit: Unit) -> None:
         """Count an exit that was not counted yet; each exit is a value of its own, so identity tells them apart."""
@@ -175,8 +177,8 @@ class Recorder:
             replica.paused = 0.0
         replica.exit = unit.exit
 
-    def _rose(self, service: Service, unit: Unit, event: str) -> None:
-        if event != "Adopted" and unit.ready_at is not None and unit.started_at is not None:
+    def _rose(self, service: Service, unit: Unit) -> None:
+        if unit.ready_at is not None and unit.started_at is not None:
             number, total = service.ready
             service.ready = number + 1, total + max(0.0, unit.ready_at - unit.started_at)
 

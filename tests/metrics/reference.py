@@ -1,0 +1,190 @@
+"""The page once more, slowly and plainly, as prometheus-client's own objects: what the exposition is held against.
+
+It shares the catalogue and the stores with the exposition and nothing else: labels are dictionaries, text is the
+library's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+
+from attrs import frozen
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+
+from metrics.catalog import BY_NAME, FAMILIES, REASONS, RESULTS, STREAMS, TRIGGERS, Family, Kind
+from metrics.recorder import Recorder
+from metrics.recorder.store import Observed, Replica, Service
+from supervisor.core.state import State, Unit, Want
+from supervisor.core.view import FleetView
+from tests.metrics.library import go_string, render_openmetrics, render_text
+
+#: Suffix of the sample's name, labels, value.
+Plain = tuple[str, dict[str, str], float]
+
+
+@frozen
+class Moment:
+    """What a page is made from."""
+
+    view: FleetView
+    recorder: Recorder
+    now: float
+    wall: float
+
+    def units(self) -> Iterator[tuple[dict[str, str], Unit, Replica]]:
+        """Units with their labels and records, in the order of their services."""
+        for name in self.services():
+            for key, unit in self.view.units.items():
+                if key.service == name:
+                    labels = {"service": key.service, "replica": str(key.replica)}
+                    yield labels, unit, self.recorder.replicas[key]
+
+    def services(self) -> list[str]:
+        """Names of services in order of appearance."""
+        return list(dict.fromkeys(key.service for key in self.view.units))
+
+    def totals(self) -> Iterator[tuple[dict[str, str], list[Unit], Service]]:
+        """Services with their labels, units and records."""
+        for name in self.services():
+            members = [unit for key, unit in self.view.units.items() if key.service == name]
+            yield {"service": name}, members, self.recorder.services[name]
+
+
+def _histogram(bounds: Iterable[float], state: Observed, labels: Mapping[str, str]) -> Iterator[Plain]:
+    counts, total = state
+    for bound, below in zip([*map(go_string, bounds), "+Inf"], accumulate(counts), strict=True):
+        yield "_bucket", {**labels, "le": bound}, below
+    yield "_count", dict(labels), sum(counts)
+    yield "_sum", dict(labels), total
+
+
+def _wish(unit: Unit) -> bool:
+    return unit.want is Want.UP and unit.state is not State.EXITED
+
+
+def _of_unit(name: str, unit: Unit, at: Moment) -> float | None:
+    """One figure of a unit; None where it has no series."""
+    how = unit.exit
+    code = None if how is None else -how.signal if how.signal is not None else how.code
+    sleeps = unit.state in {State.BACKOFF, State.FATAL, State.SCHEDULED} and unit.deadline is not None
+    figures: dict[str, float | None] = {
+        "up": unit.state is State.RUNNING,
+        "state_code": unit.state.code,
+        "start_time_seconds": None if unit.started_wall is None else round(unit.started_wall, 3),
+        "uptime_seconds": round(at.now - unit.started_at, 3) if unit.up and unit.started_at is not None else 0,
+        "last_exit_code": code,
+        "last_exit_time_seconds": None if how is None else round(how.at, 3),
+        "backoff_seconds": round(unit.delay, 3) if unit.state is State.BACKOFF else 0,
+        "next_start_time_seconds": round((unit.deadline or 0) + (at.wall - at.now), 3) if sleeps else 0,
+    }
+    return figures[name]
+
+
+def _left(unit: Unit, now: float) -> float:
+    allowed = unit.spec.give_up.failures
+    if allowed is None:
+        return float("inf")
+    return max(0, allowed - len([moment for moment in unit.failures if moment > now - unit.spec.give_up.within]))
+
+
+def _of_service(name: str, members: list[Unit], service: Service, at: Moment) -> float:
+    running, up, wished, wants, last = service.span
+    passed = max(0.0, at.now - last)
+    allowed = members[0].spec.give_up.failures
+    figures: dict[str, Callable[[], float]] = {
+        "desired_replicas": lambda: sum(map(_wish, members)),
+        "running_seconds_total": lambda: round(running + up * passed, 3),
+        "desired_seconds_total": lambda: round(wished + wants * passed, 3),
+        "restart_budget": lambda: float("inf") if allowed is None else allowed,
+        "restart_budget_remaining": lambda: min(_left(unit, at.now) for unit in members),
+        "stop_escalations_total": lambda: service.escalations,
+        "log_lines_dropped_total": lambda: service.dropped,
+    }
+    return figures[name]()
+
+
+def _counts(family: Family, words: Iterable[str], numbers: Iterable[int], labels: Mapping[str, str]) -> Iterator[Plain]:
+    for word, number in zip(words, numbers, strict=True):
+        if number or word in family.initial:
+            yield "", {**labels, family.labels[-1]: word}, number
+
+
+def _service_samples(family: Family, at: Moment) -> Iterator[Plain]:
+    short = family.name.removeprefix("respawnd_service_")
+    words = {"exits_total": REASONS, "spawns_total": RESULTS, "log_bytes_total": STREAMS}
+    fields = {"exits_total": "exits", "spawns_total": "spawns", "log_bytes_total": "output"}
+    for labels, members, service in at.totals():
+        spec = members[0].spec
+        if short == "info":
+            more = {"kind": spec.kind.value, "restart_policy": spec.restart.value, "criticality": spec.criticality}
+            yield "", labels | more | {"group": ",".join(spec.groups)}, 1
+        elif short in words:
+            yield from _counts(family, words[short], getattr(service, fields[short]), labels)
+        elif short == "respawn_latency_seconds":
+            yield from _histogram(family.buckets, service.latency, labels)
+        elif short == "ready_latency_seconds":
+            yield "_count", labels, service.ready[0]
+            yield "_sum", labels, service.ready[1]
+        else:
+            yield "", labels, _of_service(short, members, service, at)
+
+
+def _unit_samples(family: Family, at: Moment) -> Iterator[Plain]:
+    short = family.name.removeprefix("respawnd_service_")
+    for labels, unit, replica in at.units():
+        if short == "state":
+            yield "", labels | {"state": unit.state.word}, 1
+        elif short == "restarts_total":
+            yield from _counts(family, TRIGGERS, replica.restarts, labels)
+        else:
+            figure = _of_unit(short, unit, at)
+            if figure is not None:
+                yield "", labels, figure
+
+
+def _daemon_samples(family: Family, at: Moment) -> Iterator[Plain]:
+    recorder = at.recorder
+    if family.kind is Kind.HISTOGRAM:
+        yield from _histogram(family.buckets, recorder.histograms[family.name], {})
+    elif family.name == "respawnd_events_total":
+        for word, count in recorder.events.items():
+            yield "", {"type": word}, count
+    elif family.name == "respawnd_loop_last_tick_time_seconds":
+        if recorder.ticked is not None:
+            yield "", {}, round(recorder.ticked + at.wall - at.now, 3)
+    else:
+        for words, value in recorder.tally.read(family.name):
+            yield "", dict(zip(family.labels, words, strict=True)), value
+
+
+def _metric(family: Family, at: Moment) -> Metric:
+    metric = Metric(family.base, family.help, family.kind.value, family.unit)
+    samples: Iterable[Plain] = ()
+    if family.since is not None and "replica" in family.labels:
+        samples = _unit_samples(family, at)
+    elif family.since is not None and "service" in family.labels:
+        samples = _service_samples(family, at)
+    elif family.since is not None:
+        samples = _daemon_samples(family, at)
+    for suffix, labels, value in samples:
+        metric.add_sample(family.name + suffix, labels, value)
+    return metric
+
+
+class _Collector:
+    def __init__(self, at: Moment, names: Iterable[str]) -> None:
+        self._at = at
+        self._families = [BY_NAME[name] for name in names] or list(FAMILIES)
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every family."""
+        return [_metric(family, self._at) for family in self._families]
+
+
+def reference(at: Moment, *, as_openmetrics: bool, names: Iterable[str] = ()) -> bytes:
+    """Render the page as prometheus-client's own renderer gives it."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(at, names))
+    return render_openmetrics(registry) if as_openmetrics else render_text(registry)
