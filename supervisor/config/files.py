@@ -22,19 +22,24 @@ def read_text(path: str, euid: int) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise Refused(f"cannot read: {_reason(error)}") from None
-    with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise Refused("cannot read: not a regular file")
-        if found.st_size > _LARGEST:
-            raise Refused("cannot read: larger than 32 MiB")
-        _trust(path, found, euid)
-        try:
+    try:
+        _check(path, os.fstat(descriptor), euid)
+        with open(descriptor, "rb", closefd=False) as file:
             return file.read().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise Refused(f"cannot read: not UTF-8 at byte {error.start}") from None
-        except OSError as error:
-            raise Refused(f"cannot read: {_reason(error)}") from None
+    except UnicodeDecodeError as error:
+        raise Refused(f"cannot read: not UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise Refused(f"cannot read: {_reason(error)}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _check(path: str, found: os.stat_result, euid: int) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused("cannot read: not a regular file")
+    if found.st_size > _LARGEST:
+        raise Refused("cannot read: larger than 32 MiB")
+    _trust(path, found, euid)
 
 
 def check_trust(path: str, euid: int) -> None:

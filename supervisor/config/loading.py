@@ -111,6 +111,8 @@ class _Loading:
             for name, given in part.services.items():
                 found = merged(defaults, given) if defaults else given
                 needs.setdefault(name, found.get("depends_on", {}))
+                if name in part.unread:
+                    continue
                 try:
                     spec = builder.build(name, found, groups.get(name, ()), part.label)
                     self._trust(spec)
@@ -176,9 +178,9 @@ def _reading(setting: Override, value: Any) -> Part:
 
 def _refuse_rest(part: Part, name: str, refused: Refused) -> None:
     """Tell what is wrong with a service as a whole; a key that could not be read was told, and is not missing too."""
-    told = {problem.key for problem in part.problems}
+    told = tuple(f"{problem.key}." for problem in part.problems)
     for path, reason in refused.parts:
-        if dotted(("service", name, *path)) not in told:
+        if not any(key.startswith(f"{dotted(('service', name, *path))}.") for key in told):
             part.problem(("service", name, *path), reason)
 
 

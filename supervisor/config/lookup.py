@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from supervisor.config.files import read_text
 from supervisor.config.formats.document import Host, absolute, open_document
 from supervisor.config.overrides import from_environ
 from supervisor.config.problem import ConfigError, Problem, Refused
@@ -49,7 +50,7 @@ def places(path: str | None, *, environ: Mapping[str, str], euid: int) -> tuple[
             document = open_document(path, Host(environ, euid))
             given = _read(document.tree.get("daemon"), document.source)
         except ConfigError:
-            given = {}
+            given = _salvage(path, Host(environ, euid))
     for setting in from_environ(environ):
         section, key = setting.path
         if section == "daemon":
@@ -60,6 +61,19 @@ def places(path: str | None, *, environ: Mapping[str, str], euid: int) -> tuple[
     except Refused:
         settings = daemon_settings({}, environ, euid)
     return settings.state_dir, settings.runtime_dir
+
+
+def _salvage(path: str, host: Host) -> dict[str, Any]:
+    """What an unreadable or half edited file still tells."""
+    from supervisor.config.salvage import salvaged  # noqa: PLC0415 - only for a broken file
+
+    try:
+        found = salvaged(read_text(path, host.euid))
+    except Refused:
+        return {}
+    base = os.path.dirname(absolute(path))
+    found = {key: value.replace("%(here)s", base) for key, value in found.items()}
+    return _read(found, Source(base, host.environ))
 
 
 def _read(section: Any, source: Source) -> dict[str, Any]:

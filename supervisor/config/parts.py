@@ -28,6 +28,8 @@ class Part:
         self.sections: dict[str, Any] = {}
         self.services: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, dict[str, Any]] = {}
+        #: Services of which not even the table could be read.
+        self.unread: set[str] = set()
         self._problems: dict[Problem, None] = dict.fromkeys(problems)
 
     @property
@@ -105,3 +107,5 @@ def _read_named(
         except Refused as refused:
             part.refuse(refused, section, str(name))
             into[str(name)] = {**(refused.partial or {})}
+            if refused.partial is None:
+                part.unread.add(str(name))

@@ -40,7 +40,7 @@ def _program(spec: UnitSpec) -> Iterator[Finding]:
     """The program, where it would be looked for: as a path from the working directory, else along PATH."""
     name = spec.command[0]
     if "/" in name:
-        path = os.path.join(spec.directory or "", name)
+        path = os.path.normpath(os.path.join(spec.directory or "", name))
         if not os.path.exists(path):
             yield "command", f"no such file: {path}"
         elif not _executable(path):

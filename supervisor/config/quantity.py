@@ -20,7 +20,7 @@ LARGEST = 2**63 - 1
 _BEYOND = 1e18
 
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?"
 _STEP = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:ms|s|m|h|d))+")
 _PLAIN = re.compile(_NUMBER)
@@ -38,7 +38,7 @@ _BYTES = {
 _SIZE = re.compile(rf"({_NUMBER}) ?([kmgt]?i?b)?", re.IGNORECASE)
 _SIGNALS = {name.removeprefix("SIG"): int(number) for name, number in signal.Signals.__members__.items()}
 _NAMES = {int(number): number.name.removeprefix("SIG") for number in signal.Signals}
-_REALTIME = re.compile(r"RT(MIN\+|MAX-)(\d{1,2})")
+_REALTIME = re.compile(r"RT(MIN\+|MAX-)([0-9]{1,2})")
 
 
 def parse_duration(text: str) -> float:
@@ -98,9 +98,9 @@ def format_size(size: int) -> str:
 def parse_rate(text: str) -> float:
     """Events a second of `100/s`, `30/m` or `3/24h`."""
     count, slash, per = text.partition("/")
-    if not slash or not _PLAIN.fullmatch(count):
+    if not slash or not per or not _PLAIN.fullmatch(count):
         raise Refused(f"must be a rate such as 100/s or 30/m, not {quoted(text)}")
-    seconds = parse_duration(per if per[:1].isdigit() else "1" + per)
+    seconds = parse_duration(per if per[0].isdigit() else "1" + per)
     rate = float(count) / seconds if seconds else math.inf
     if not 1 / LONGEST <= rate < math.inf:
         raise Refused(f'must be a rate above 0, or "off", not {quoted(text)}')
@@ -133,7 +133,7 @@ def parse_signal(value: str) -> int:
     name = value.upper().removeprefix("SIG")
     if name in _SIGNALS:
         return _SIGNALS[name]
-    number = int(name[:3]) if name.isdecimal() else _realtime(name)
+    number = int(name[:3]) if name.isdecimal() and name.isascii() else _realtime(name)
     if not 1 <= number <= signal.NSIG - 1:
         raise Refused(f"must be a signal such as TERM, SIGHUP or 10, not {quoted(value)}{nearest(name, _SIGNALS)}")
     return number

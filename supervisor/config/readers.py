@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ class Source(NamedTuple):
 
 Read = Callable[[Any, Source], Any]
 _KINDS = {str: "text", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "a table"}
+_DIGITS = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _FLAGS = {"true": True, "false": False}
 
 
@@ -111,10 +113,9 @@ def _number(value: Any, source: Source, asked: str) -> int | float:
     """A finite number, as such or as what a reference stands for."""
     if isinstance(value, str):
         digits = _expanded(value, source).strip()
-        try:
-            value = int(digits) if digits.lstrip("+-").isdecimal() else float(digits)
-        except ValueError:
-            raise Refused(f"must be {asked}, not {quoted(digits or value)}") from None
+        if not _DIGITS.fullmatch(digits):
+            raise Refused(f"must be {asked}, not {quoted(digits or value)}")
+        value = float(digits) if "." in digits else int(digits)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refused(f"must be {asked}, not {kind(value)}")
     if isinstance(value, float) and not math.isfinite(value):

@@ -26,7 +26,7 @@ from supervisor.config.schema_service import GROUP, SERVICE
 from supervisor.config.service_values import FLAG, PATH, SIZE, TEXT, WORD
 from supervisor.config.table import UNSET, Key, Table, later, nested
 
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _PER_SECOND = parsed(quantity.parse_rate, "rate such as 100/s")
 
 

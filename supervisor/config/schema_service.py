@@ -43,10 +43,11 @@ def _shorthand(found: dict[str, Any]) -> dict[str, Any]:
     """`max_retries = 3` is `give_up.failures = 3`."""
     if "max_retries" in found:
         give_up = found.get("give_up", {})
+        failures = found.pop("max_retries")
         if "failures" in give_up:
             reason = "is give_up.failures in short: give one of the two"
             raise Refused(parts=[(("max_retries",), reason)], partial=found)
-        found["give_up"] = {**give_up, "failures": found.pop("max_retries")}
+        found["give_up"] = {**give_up, "failures": failures}
     return found
 
 
@@ -144,7 +145,7 @@ SERVICE = Table(
     later("max_age", or_word(duration(), "off", None), "off", "graceful restart at this age"),
     nested("rolling", ROLLING, "how replicas are replaced"),
     nested("hooks", HOOKS, "commands around a life"),
-    Key("oom_score_adj", integer(-1000, 1000), UNSET, "how soon it is killed when memory is short; unset: as the daemon"),
+    Key("oom_score_adj", integer(-1000, 1000), UNSET, "how soon it is killed when memory is short; unset: inherited"),
     nested("metrics", METRICS, "the service's own metrics endpoint"),
     later("timezone", TEXT, "UTC", "timezone of the schedule"),
     later("overlap", choice(("skip", "queue", "kill")), "skip", "what happens when a run is due while one runs"),

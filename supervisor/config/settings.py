@@ -16,7 +16,7 @@ from supervisor.core.model import UnitSpec
 _LONGEST_SOCKET = 107
 #: The respawn bucket holds this many seconds' worth (product.md section 3).
 _BURST_SECONDS = 5.0
-_LOOPBACK = re.compile(r"127\.\d+\.\d+\.\d+|localhost|::1")
+_LOOPBACK = re.compile(r"127\.[0-9]+\.[0-9]+\.[0-9]+|localhost|::1")
 
 
 @frozen

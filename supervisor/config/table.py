@@ -34,13 +34,14 @@ class Key(NamedTuple):
 
 
 class Table:
-    """The keys of one table; `finish` sees what was read and may complete or refuse it."""
+    """The keys of one table; `finish` may complete or refuse what was read; `idle` means that no key has an effect."""
 
-    __slots__ = ("finish", "keys")
+    __slots__ = ("finish", "idle", "keys")
 
     def __init__(self, *keys: Key, finish: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> None:
         self.keys = {key.name: key for key in keys}
         self.finish = finish
+        self.idle = all(key.later for key in keys)
 
     def read(self, value: Any, source: Source) -> dict[str, Any]:
         """What is given in a table, read; every refusal in it at once."""
@@ -63,7 +64,8 @@ class Table:
             raise Refused(unknown(name, self.keys))
         read = key.reader.read(item, source)
         if not key.later:
-            found[key.name] = read
+            if key.table is None or not key.table.idle:
+                found[key.name] = read
         elif not key.is_default(read):
             raise Refused(LATER)
 

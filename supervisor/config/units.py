@@ -18,6 +18,8 @@ from supervisor.core.model import Backoff, GiveUp, Kind, LogPolicy, Restart, Sto
 
 _MERGED = ("environment", "backoff", "give_up", "stop", "logs", "limits")
 _FIELDS = {"type": "kind", "env_file": "env_files"}
+#: Keys that became part of others, or were refused.
+_NOT_FIELDS = frozenset({"command", "shell", "max_retries"})
 _FOR_EVER = frozenset({Restart.ALWAYS, Restart.ON_SUCCESS})
 _MAKERS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "backoff": lambda found: Backoff(**found),
@@ -50,9 +52,7 @@ class Builder:
     def build(self, name: str, found: Mapping[str, Any], groups: tuple[str, ...], source: str) -> UnitSpec:
         """One specification; Refused with every reason that the parts of a service alone could not give."""
         fields = {
-            _FIELDS.get(key, key): self._value(key, value)
-            for key, value in found.items()
-            if key not in {"command", "shell"}
+            _FIELDS.get(key, key): self._value(key, value) for key, value in found.items() if key not in _NOT_FIELDS
         }
         fields["command"] = self._command(found)
         if fields.get("kind") is Kind.ONESHOT:

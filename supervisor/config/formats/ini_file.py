@@ -21,7 +21,7 @@ from supervisor.config.readers import Source, unknown
 from supervisor.config.schema import DAEMON, HTTP
 from supervisor.config.service_values import check_name
 
-_SECTIONS = ("supervisord", "unix_http_server", "inet_http_server", "respawnd", "include", "supervisorctl")
+SECTIONS = ("supervisord", "unix_http_server", "inet_http_server", "respawnd", "include", "supervisorctl")
 _KINDS = ("program", "group", "rpcinterface", "ctlplugin", "eventlistener", "fcgi-program")
 _REFUSED = frozenset({"eventlistener", "fcgi-program"})
 _GROUP_KEYS = frozenset({"programs", "priority"})
@@ -59,8 +59,8 @@ def _known(sections: Mapping[str, Mapping[str, str]], findings: ini.Findings) ->
         kind, colon, _ = name.partition(":")
         if colon and kind in _REFUSED:
             findings.problem(name, "", LATER)
-        elif not (kind in _KINDS if colon else name in _SECTIONS):
-            close = nearest(kind, _KINDS if colon else _SECTIONS)
+        elif not (kind in _KINDS if colon else name in SECTIONS):
+            close = nearest(kind, _KINDS if colon else SECTIONS)
             (findings.problem if close else findings.note)(name, "", f"unknown section{close or ' is ignored'}")
 
 

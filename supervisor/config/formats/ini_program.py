@@ -14,12 +14,15 @@ from supervisor.config.formats import ini_text as ini
 from supervisor.config.problem import Refused, quoted
 from supervisor.config.quantity import format_duration, format_signal, format_umask, parse_signal, parse_umask
 
-#: Seconds of running after which a service that crashed counts as healthy again, at least. supervisord forgives after
-#: `startsecs`, 1 second by default, and so never slows down a program that dies every 1.2 seconds.
-FORGIVEN_AFTER = 10
-_INITIAL, _FACTOR, _LONGEST = 1.0, 1.5, 60.0
+#: Seconds of running after which a crash counts as the first again, at least. supervisord forgives after `startsecs`, 1
+#: second by default, and so never slows down a program that dies every 1.2 seconds.
+_FORGIVEN_AFTER = 10.0
+#: Delays in seconds: none, then 1, 1.5, 2.25, 3.4, 5, 5 … supervisord's are 0, 1, 2, 3, 4 … without an end.
+_INITIAL, _FACTOR, _LONGEST = 1.0, 1.5, 5.0
 #: Seconds beyond `startsecs` that one quick failure may take, its launch included.
 _SLACK = 0.1
+#: Nine years, below the longest duration that is taken.
+_LONGEST_WINDOW = 3.0e8
 
 _NULL = frozenset({"none", "off", "/dev/null"})
 _STDOUT = frozenset({"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
@@ -71,6 +74,8 @@ def service(values: ini.Values, base: str, environment: Mapping[str, str]) -> di
 
 def _restart(values: ini.Values) -> dict[str, Any]:
     startsecs = values.get("startsecs", ini.integer(0, 10**7), 1)
+    failures = max(1, values.get("startretries", ini.integer(0, 10**6), 3))
+    within = _window(startsecs, failures)
     return {
         "restart": values.get("autorestart", _autorestart, "on-failure"),
         "success_exit": values.get("exitcodes", ini.exit_codes, [0]),
@@ -80,27 +85,24 @@ def _restart(values: ini.Values) -> dict[str, Any]:
             "factor": _FACTOR,
             "max": format_duration(_LONGEST),
             "jitter": 0.0,
-            "reset_after": format_duration(max(startsecs, FORGIVEN_AFTER)),
+            "reset_after": format_duration(max(startsecs, within if startsecs else 0.0, _FORGIVEN_AFTER)),
         },
-        "give_up": give_up(startsecs, values.get("startretries", ini.integer(0, 10**6), 3)),
+        "give_up": {"failures": failures, "within": format_duration(within), "then": "stay"} if startsecs else "never",
     }
 
 
-def give_up(startsecs: int, startretries: int) -> dict[str, Any] | str:
-    """Too many are failures in a row within `startsecs` each: the window is as long as those take, and no longer.
+def _window(startsecs: int, failures: int) -> float:
+    """The seconds that one failure and `failures` more take if each life is over within `startsecs`, and no longer.
 
-    supervisord never gives up with startsecs = 0. With startretries = 0 ours needs a second quick failure: a service
-    that crashes after a year is not to stay down.
+    So lives that last longer are never too many: shorter delays would be needed to fit them in, and delays only grow
+    until one life lasts as long as the window, which leaves nothing before it inside. supervisord never gives up with
+    startsecs = 0. With startretries = 0 ours needs a second quick failure: a crash after a year is not the last.
     """
-    if startsecs == 0:
-        return "never"
-    failures = max(1, startretries)
     within = failures * (startsecs + _SLACK)
     delay, left = _INITIAL, failures - 1
     while left and delay < _LONGEST:
         within, delay, left = within + delay, delay * _FACTOR, left - 1
-    within = min(within + left * _LONGEST, 3.0e8)
-    return {"failures": failures, "within": format_duration(round(within, 1)), "then": "stay"}
+    return min(round(within + left * _LONGEST, 3), _LONGEST_WINDOW)
 
 
 def _autorestart(text: str) -> str:

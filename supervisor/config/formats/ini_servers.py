@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,13 +33,15 @@ _IGNORED = {
     "pidfile": "no pid file is written: respawnd.lock in the state directory holds the pid",
     "childlogdir": "captured output goes below the state directory",
     "strip_ansi": "captured output keeps its escape sequences",
-    "minprocs": "the limit of processes stays as it is",
+    "minprocs": "",
 }
-_KNOWN = frozenset({*_IGNORED, "logfile", "loglevel", "umask", "directory", "environment", "user", "minfds"})
-_UNIX = frozenset({"file", "chmod", "chown", "username", "password"})
-_INET = frozenset({"port", "username", "password"})
+KNOWN = frozenset({*_IGNORED, "logfile", "loglevel", "umask", "directory", "environment", "user", "minfds"})
+UNIX = frozenset({"file", "chmod", "chown", "username", "password"})
+INET = frozenset({"port", "username", "password"})
 #: Where everybody may create files; a control socket does not belong there.
 _SHARED = frozenset({"/tmp", "/var/tmp", "/dev/shm", "/run/lock", "/var/lock"})  # noqa: S108 - to keep out of them
+#: Values of chmod that mean what is so anyway.
+_OWN_ALONE = frozenset({"0700", "0600", "700", "600"})
 _DESCRIPTORS = 1024
 _PORTS = 65535
 
@@ -46,11 +49,12 @@ _PORTS = 65535
 def supervisord(values: ini.Values, place: Place, tree: dict[str, Any]) -> dict[str, str]:
     """Map `[supervisord]` to daemon and defaults; return the environment that every program gets."""
     for key in values.values:
-        if key not in _KNOWN:
-            values.findings.problem("supervisord", key, unknown(key, _KNOWN))
+        if key not in KNOWN:
+            values.findings.problem("supervisord", key, unknown(key, KNOWN))
         elif _IGNORED.get(key):
             values.note(key, f"is ignored: {_IGNORED[key]}")
-    daemon, defaults = tree.setdefault("daemon", {}), tree.setdefault("defaults", {})
+    daemon: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     if values.given("loglevel"):
         daemon["log_level"] = values.get("loglevel", _level, "info")
     logfile = values.get("logfile", str, "")
@@ -62,10 +66,19 @@ def supervisord(values: ini.Values, place: Place, tree: dict[str, Any]) -> dict[
         defaults["directory"] = os.path.join(place.base, os.path.expanduser(values.get("directory", str, ".")))
     _user(values, place, defaults)
     _descriptors(values, defaults)
-    environment: dict[str, str] = values.get("environment", ini.environment, {})
+    environment: dict[str, str] = values.get("environment", lambda text: ini.environment(_again(text, values)), {})
     if environment:
         defaults["environment"] = environment
+    tree.update({name: found for name, found in (("daemon", daemon), ("defaults", defaults)) if found})
     return environment
+
+
+def _again(text: str, values: ini.Values) -> str:
+    """supervisord expands this one key twice, so that a percent sign is %%%% in it; what is none of that stays."""
+    try:
+        return ini.expand(text, values.names)
+    except Refused:
+        return text
 
 
 def _level(text: str) -> str:
@@ -93,7 +106,7 @@ def servers(
     sections: Mapping[str, Mapping[str, str]], names: Mapping[str, Any], findings: ini.Findings, tree: dict[str, Any]
 ) -> None:
     """Map both servers; the keys of [respawnd] come later and override."""
-    for section, known in (("unix_http_server", _UNIX), ("inet_http_server", _INET)):
+    for section, known in (("unix_http_server", UNIX), ("inet_http_server", INET)):
         if section not in sections:
             continue
         values = ini.Values(section, sections[section], names, findings)
@@ -108,8 +121,9 @@ def servers(
 
 
 def _socket(values: ini.Values, tree: dict[str, Any]) -> None:
-    if values.given("chmod") or values.given("chown"):
-        values.note("chmod" if values.given("chmod") else "chown", "is ignored: the socket has mode 0600")
+    for key in ("chmod", "chown"):
+        if values.given(key) and values.values[key] not in _OWN_ALONE:
+            values.note(key, "is ignored: the socket belongs to the daemon's user alone, with mode 0600")
     file = values.get("file", str, "").strip()
     directory = os.path.dirname(os.path.expanduser(file))
     if not directory:
@@ -117,7 +131,7 @@ def _socket(values: ini.Values, tree: dict[str, Any]) -> None:
     if os.path.normpath(directory) in _SHARED:
         values.note("file", f"{directory} is open to everybody: the socket stays in daemon.runtime_dir")
         return
-    tree["daemon"]["runtime_dir"] = directory
+    tree.setdefault("daemon", {})["runtime_dir"] = directory
     values.note("file", f"the control socket is {os.path.join(directory, 'respawnd.sock')}")
 
 
@@ -137,7 +151,7 @@ def _port(values: ini.Values, sections: Mapping[str, Mapping[str, str]], tree: d
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.strip().rpartition(":")
-    if not port.isdecimal() or not 1 <= int(port[:6]) <= _PORTS:
+    if not re.fullmatch("[0-9]{1,5}", port) or not 1 <= int(port) <= _PORTS:
         raise Refused(f"must be HOST:PORT, not {quoted(text)}")
     host = host.strip("[]").lower()
     return ("0.0.0.0" if host in {"", "*"} else host), int(port)  # noqa: S104 - what supervisord means by *

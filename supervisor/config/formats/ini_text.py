@@ -17,11 +17,11 @@ from supervisor.config.problem import ConfigError, Problem, Refused, quoted
 
 T = TypeVar("T")
 
-_REFERENCE = re.compile(r"%(?:%|\(([^)]*)\)([-0]?\d{0,3}[sd])|.?)", re.DOTALL)
+_REFERENCE = re.compile(r"%(?:%|\(([^)]*)\)([-0]?[0-9]{0,3}[sd])|.?)", re.DOTALL)
 _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})
 _SIZES = {"kb": 1024, "mb": 1024**2, "gb": 1024**3}
-_INTEGER = re.compile(r"[+-]?\d{1,18}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 class Findings:
@@ -158,7 +158,7 @@ def byte_size(text: str) -> int:
     """Bytes, or with KB, MB or GB, each a multiple of 1024."""
     unit = text[-2:].lower()
     number = text[:-2] if unit in _SIZES else text
-    if not number.strip().isdecimal() or len(number) > 12:
+    if not re.fullmatch("[0-9]{1,12}", number.strip()):
         raise Refused(f"must be a size such as 1024, 50MB or 1GB, not {quoted(text)}")
     return int(number) * _SIZES.get(unit, 1)
 

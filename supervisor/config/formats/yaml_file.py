@@ -12,9 +12,12 @@ from typing import Any
 import yaml
 
 from supervisor.config.formats.document import Document, Place
-from supervisor.config.problem import ConfigError, Problem, quoted
+from supervisor.config.problem import ConfigError, Problem, Refused, quoted
 from supervisor.config.readers import Source, kind
 
+#: Deeper than any configuration, and far from where libyaml's composer overruns the C stack: it recurses without a
+#: check, and 200,000 brackets end the process.
+_DEEPEST = 100
 _BOOLEAN = "tag:yaml.org,2002:bool"
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -42,9 +45,22 @@ class _Loader(_Base):  # type: ignore[misc]  # chosen at run time: libyaml's, wh
 _Loader.add_implicit_resolver(_BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
+def _check_depth(text: str) -> None:
+    """Refuse what nests too deeply, by its events, which the parser gives one by one without recursion."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise Refused("nested too deeply")
+
+
 def load(text: str, place: Place) -> Document:
     """A document of YAML; an empty one is an empty configuration."""
     try:
+        _check_depth(text)
         tree = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -52,9 +68,7 @@ def load(text: str, place: Place) -> Document:
         raise ConfigError([Problem(place.label, "", f"cannot parse: {error.problem or error.context}", line)]) from None
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, KeyError) as error:
         # The library constructs values without checking them: !!int "x" and 2024-13-01 raise what they like.
-        raise ConfigError([Problem(place.label, "", f"cannot parse: {str(error).splitlines()[0]}")]) from None
-    except RecursionError:
-        raise ConfigError([Problem(place.label, "", "cannot parse: nested too deeply")]) from None
+        raise ConfigError([Problem(place.label, "", f"cannot parse: {error}")]) from None
     if tree is None:
         tree = {}
     if not isinstance(tree, dict):
