@@ -20,6 +20,7 @@ from bench import figures, peers
 from bench.build import CannotBuild, program
 from bench.figures import Table
 from bench.plan import Benchmark, Plan, say
+from bench.quiet import Quiet
 from bench.reports import Missing
 from bench.running import Broken
 from bench.scrape import NotReady
@@ -51,7 +52,7 @@ def main() -> int:
     if options.json:
         _write(options.json, tables)
     bad = [f"{table.name}: {row.what}" for table in tables for row in table.rows if row.verdict == "over"]
-    bad += [f"{table.name}: {failure}" for table in tables for failure in table.failures]
+    bad += [f"{table.name}: {failure.partition(chr(10))[0]}" for table in tables for failure in table.failures]
     judged = any(row.verdict for table in tables for row in table.rows)
     print("\n".join(["over target or failed:", *bad]) if bad else "all targets met" if judged else "nothing to judge")
     return 1 if bad else 0
@@ -91,9 +92,10 @@ def _run(name: str, plan: Plan) -> Table:
     say(f"{name} …")
     module = cast("Benchmark", importlib.import_module(f"bench.{name}"))
     table = Table(name, module.TITLE, [])
+    plan = evolve(plan, quiet=Quiet())
     begin = time.monotonic()
     try:
-        table = evolve(table, rows=module.measure(plan))
+        table = evolve(table, rows=module.measure(plan), disturbance=plan.quiet.text())
     except _EXPECTED as error:
         table = evolve(table, failures=[f"FAILED: {error}"])
     return evolve(table, seconds=time.monotonic() - begin)

@@ -49,6 +49,7 @@ def _ready(plan: Plan, subject: Subject) -> Row:
     """Measure apart from the rest: asking every millisecond is load."""
     seconds = []
     for _ in range(plan.size(10, 4)):
+        plan.quiet.wait()
         with started(subject, many(1)) as fleet:
             seconds.append(fleet.ready_seconds())
     note = f"slowest of {len(seconds)}: {figures.show(max(seconds), 's')}"

@@ -78,6 +78,7 @@ class Table:
     rows: list[Row]
     seconds: float = 0.0
     failures: list[str] = field(factory=list)
+    disturbance: str = ""
 
     def document(self) -> dict[str, object]:
         """Give the table as values that JSON can hold, ratio and verdict included."""
@@ -121,7 +122,8 @@ def render(table: Table) -> str:
     widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
     body = ["  ".join(_pad(cell, widths[at], left=at == 0) for at, cell in enumerate(line)).rstrip() for line in lines]
     notes = [f"  {row.what}: {row.note}" for row in table.rows if row.note]
-    return "\n".join([f"{table.name}: {table.title}  ({table.seconds:.0f} s)", *body, *notes, *table.failures, ""])
+    extra = [*table.failures, *filter(None, [table.disturbance])]
+    return "\n".join([f"{table.name}: {table.title}  ({table.seconds:.0f} s)", *body, *notes, *extra, ""])
 
 
 def _subjects(rows: list[Row]) -> list[str]:

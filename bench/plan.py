@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import field, frozen
 
 from bench import figures
+from bench.quiet import Quiet
 from bench.running import Running, started
 from bench.subjects import Subject
 
@@ -31,6 +32,7 @@ class Plan:
 
     subjects: tuple[Subject, ...]
     quick: bool = False
+    quiet: Quiet = field(factory=Quiet)
     dice: random.Random = field(factory=lambda: random.Random(2))  # the same victims in each run
 
     def size(self, full: int, quick: int) -> int:
@@ -38,9 +40,11 @@ class Plan:
         return quick if self.quick else full
 
     def turns(self, rounds: int) -> Iterator[Subject]:
-        """Give the subjects in turn, each round the other way about: A B B A, so that no drift favours one."""
+        """Give the subjects in turn, A B B A (so no drift favours one), each when the machine is at rest."""
         for number in range(rounds):
-            yield from self.subjects if number % 2 == 0 else reversed(self.subjects)
+            for subject in self.subjects if number % 2 == 0 else reversed(self.subjects):
+                self.quiet.wait()
+                yield subject
 
     def main_subjects(self) -> tuple[Subject, ...]:
         """Give the C program and respawnd, without the peers."""

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 _RECORD = struct.Struct("=qqiiii")
+_LOOK_UP = 0.5  # seconds without a report, after which to ask whether any can come
 _ROOM = 1 << 20  # 32,768 reports may wait unread
 
 
@@ -79,16 +80,17 @@ class Reports:
             self._note(report)
         return reports
 
-    def births_of(self, idents: Collection[int], seconds: float) -> dict[int, Report]:
-        """Wait until each of ``idents`` has told of a new life; raise Missing after ``seconds``."""
+    def births_of(self, idents: Collection[int], seconds: float, hopeless: Callable[[], bool]) -> dict[int, Report]:
+        """Wait until each of ``idents`` has told of a new life; raise Missing after ``seconds`` or if ``hopeless``."""
         born: dict[int, Report] = {}
         wanted = set(idents)
         until = time.monotonic() + seconds
         while wanted:
             left = until - time.monotonic()
-            if left <= 0:
-                raise Missing(f"{len(wanted)} of {len(idents)} children did not come to life within {seconds:g} s")
-            for report in self.take(left):
+            reports = self.take(min(left, _LOOK_UP))
+            if not reports and (left <= 0 or hopeless()):
+                raise Missing(f"{len(wanted)} of {len(idents)} children did not come to life")
+            for report in reports:
                 if report.kind is Kind.BORN and report.ident in wanted:
                     wanted.discard(report.ident)
                     born[report.ident] = report

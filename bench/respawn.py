@@ -64,6 +64,7 @@ def _scraped(plan: Plan, reference: Running, ours: Running) -> list[Row]:
     size = plan.size(100, 50)
     with scrape.Scraper(ours.place.port) as scraper:
         for _ in range(plan.size(20, 4)):
+            plan.quiet.wait()
             quiet[figures.REFERENCE] += plan.respawns(reference, size)
             scraper.go()
             quiet[figures.OURS] += plan.respawns(ours, size)

@@ -70,7 +70,7 @@ class Running:
     def born(self, idents: Collection[int]) -> dict[int, Report]:
         """Wait until each of these children has told of a new life; raise Broken, with its last words, if not."""
         try:
-            return self.reports.births_of(idents, _PATIENCE)
+            return self.reports.births_of(idents, _PATIENCE, lambda: self._process.poll() is not None)
         except Missing as missing:
             raise Broken(f"{self.name}: {missing}{self._last_words()}") from missing
 
