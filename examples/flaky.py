@@ -11,7 +11,8 @@ ENDS = (1, 2, 70, 75, signal.SIGSEGV, signal.SIGKILL)  # codes of sysexits.h amo
 
 end = random.choice(ENDS)
 seconds = random.uniform(5, 20)
-print(f"life {os.environ.get('RESPAWND_LIFE', '?')}: working for {seconds:.1f} s, then {end!r}")
+name = end.name if isinstance(end, signal.Signals) else f"exit code {end}"
+print(f"life {os.environ.get('RESPAWND_LIFE', '?')}: working for {seconds:.1f} s, then {name}")
 time.sleep(seconds)
 print("something went wrong")
 if isinstance(end, signal.Signals):
