@@ -17,9 +17,9 @@ def salvaged(text: str) -> dict[str, str]:
     """The values of state_dir and runtime_dir that stand in `text`, as they are written there."""
     found: dict[str, str] = {}
     for line in text.splitlines():
-        key = _KEY.search(line)
-        if key is not None and not line.lstrip().startswith(("#", ";")):
-            found.setdefault(key[1], _value(line[key.end() :]))
+        if not line.lstrip().startswith(("#", ";")):
+            for key in _KEY.finditer(line):
+                found.setdefault(key[1], _value(line[key.end() :]))
     return {name: value for name, value in found.items() if value}
 
 
