@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("respawnd.output")
 
 TURN = 1 << 20  # bytes a stream may move before others have their turn
-_FLOOD = 1 << 16  # bytes moved at once that mean the child is filling the pipe while we empty it: worth two more calls
+_PIECE = 1 << 16  # bytes read and written by hand at once
 _RETRY = 1.0  # seconds
 _SAY_AGAIN = 60.0  # seconds between two warnings about logs.rate
 
@@ -45,7 +45,7 @@ class Capture:
     """The pipe behind descriptor fd (blocking for the child, never for us) and the log file at path."""
 
     __slots__ = (
-        "_allowance", "_bytes", "_cache", "_dropped_bytes", "_dropped_lines", "_errors", "_file", "_flood",
+        "_allowance", "_bytes", "_cache", "_dropped_bytes", "_dropped_lines", "_errors", "_file",
         "_lost_from", "_relieved_bytes", "_relieved_lines", "_retry_at", "_said_at", "_scratch", "_small",
         "fd", "key", "path", "policy", "stream", "uid",
     )  # fmt: skip
@@ -61,7 +61,6 @@ class Capture:
         self._bytes = self._dropped_bytes = self._dropped_lines = 0
         self._relieved_bytes = self._relieved_lines = 0
         self._errors: dict[int, int] | None = None
-        self._flood = False
         self._small = True
         self._lost_from: int | None = None
         self._retry_at = self._said_at = float("-inf")
@@ -153,7 +152,6 @@ class Capture:
         file = self._file
         self._cache.ready(file, now)
         moved = self._move(file, min(count, file.room()))
-        self._flood = moved >= _FLOOD
         file.position += moved
         self._bytes += moved
         if self._allowance is not None:
@@ -164,9 +162,8 @@ class Capture:
         try:
             if not file.spliceable or not file.regular:
                 return self._move_elsewhere(file, count)
-            if self._flood:
-                return self._scratch.copy(self.fd, file.fd, count, file.position)
-            # The plain way: one call, and each byte that left the pipe is in the file, whenever the daemon is killed.
+            # One call: each byte that has left the pipe is in the file, once, whenever the daemon is killed. Sharing
+            # pages by tee(2) first, to write without the pipe's lock, was no faster.
             return os.splice(self.fd, file.fd, count, offset_dst=file.position, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
             if file.regular:
@@ -188,7 +185,7 @@ class Capture:
 
     def _by_hand(self, file: LogFile, count: int) -> int:
         """Read and write; what cannot be written has left the pipe and is dropped here."""
-        data = self._scratch.read(self.fd, min(count, _FLOOD))
+        data = self._scratch.read(self.fd, min(count, _PIECE))
         done = 0
         try:
             while done < len(data):

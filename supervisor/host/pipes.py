@@ -22,11 +22,6 @@ import termios
 CAPACITIES = (1 << 20, 1 << 18, 1 << 16)
 _READ = 1 << 16  # bytes looked at in one piece when lines are counted
 
-# The os module lacks tee(2). CDLL, which lets other threads run: the call waits for the pipe's lock, and the child that
-# holds it may be waiting for a page of its own.
-_tee = ctypes.CDLL(None, use_errno=True).tee
-_tee.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint)
-_tee.restype = ctypes.c_ssize_t
 # PyDLL, which keeps the interpreter lock: this one is on the way of every respawn, and getting the lock back from a
 # thread that computes takes far longer than the call.
 _fcntl = ctypes.PyDLL(None).fcntl
@@ -95,7 +90,7 @@ def pending(fd: int) -> int:
 
 
 class Scratch:
-    """A private pipe through which a child's pipe is looked at, copied or emptied without ever waiting for it.
+    """A private pipe through which a child's pipe is emptied or read without ever waiting for it.
 
     Owned by one thread. Its descriptors are taken at once: it is needed just when there are none left.
     """
@@ -103,7 +98,6 @@ class Scratch:
     def __init__(self) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC)
         enlarge(self._write)
-        self._null = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
         self._buffer = bytearray()
 
     def discard(self, fd: int, limit: int) -> tuple[int, int]:
@@ -115,49 +109,16 @@ class Scratch:
         """Take at most limit bytes out of the pipe into memory; empty if there are none."""
         return self._drink(self._take(fd, limit))
 
-    def copy(self, fd: int, target: int, count: int, position: int) -> int:
-        """Write up to count bytes of the pipe to target at position, then take them out of the pipe; return how many.
-
-        The pipe is locked only while pages are shared and released, not while they are written: the child goes on
-        writing meanwhile (1.4 times the rate of a plain splice, which holds the lock). A daemon killed in the middle
-        leaves these bytes in the pipe and in the file: twice rather than never.
-        Raises BlockingIOError if the pipe is empty, OSError if nothing could be written.
-        """
-        size = self._share(fd, count)
-        done = 0
-        try:
-            while done < size:
-                done += os.splice(self._read, target, size - done, offset_dst=position + done)
-        except OSError:
-            self._drink(size - done)  # only the copy: the pipe still has them
-            if not done:
-                raise
-        self._consume(fd, done)
-        return done
-
     def close(self) -> None:
         """Close the descriptors."""
-        for fd in (self._read, self._write, self._null):
-            os.close(fd)
+        os.close(self._read)
+        os.close(self._write)
 
     def _take(self, fd: int, limit: int) -> int:
         try:
             return os.splice(fd, self._write, limit, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
             return 0
-
-    def _share(self, fd: int, count: int) -> int:
-        size: int = _tee(fd, self._write, count, os.SPLICE_F_NONBLOCK)
-        if size < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        return size
-
-    def _consume(self, fd: int, count: int) -> None:
-        # EAGAIN: a child that reads its own stdout was quicker.
-        with contextlib.suppress(BlockingIOError):
-            while count:
-                count -= os.splice(fd, self._null, count, flags=os.SPLICE_F_NONBLOCK)
 
     def _count(self, size: int) -> int:
         self._buffer = self._buffer or bytearray(_READ)

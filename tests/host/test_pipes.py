@@ -94,12 +94,10 @@ def test_a_child_gets_no_sigpipe_and_sees_no_end(pipe: int) -> None:
 
 
 def test_an_empty_pipe_is_never_waited_for(pipe: int, scratch: pipes.Scratch, tmp_path: Path) -> None:
-    """Though its description blocks: dropping and reading say nothing is there, copying and splicing EAGAIN."""
+    """Though its description blocks: dropping and reading say nothing is there, splicing EAGAIN."""
     with open(tmp_path / "file", "wb") as file:
         assert scratch.discard(pipe, 100) == (0, 0)
         assert scratch.read(pipe, 100) == b""
-        with pytest.raises(BlockingIOError):
-            scratch.copy(pipe, file.fileno(), 100, 0)
         with pytest.raises(BlockingIOError):
             os.splice(pipe, file.fileno(), 100, offset_dst=0, flags=os.SPLICE_F_NONBLOCK)
     assert (tmp_path / "file").read_bytes() == b""
@@ -111,21 +109,3 @@ def test_what_is_dropped_is_counted(pipe: int, scratch: pipes.Scratch) -> None:
     assert scratch.discard(pipe, 9) == (9, 2)
     assert scratch.discard(pipe, 1 << 20) == (259991, 39998)
     assert pipes.pending(pipe) == 0
-
-
-def test_a_copy_writes_and_then_takes_out(pipe: int, scratch: pipes.Scratch, tmp_path: Path) -> None:
-    """Bytes are at the position asked for, and no longer in the pipe."""
-    os.write(pipe, b"0123456789" * 10000)
-    with open(tmp_path / "file", "wb") as file:
-        assert scratch.copy(pipe, file.fileno(), 60000, 5) == 60000
-    assert (tmp_path / "file").read_bytes() == bytes(5) + b"0123456789" * 6000
-    assert pipes.pending(pipe) == 40000
-
-
-def test_a_copy_that_fails_leaves_all_in_the_pipe(pipe: int, scratch: pipes.Scratch) -> None:
-    """A target that takes nothing: the error is raised, the bytes are still there, and the scratch pipe is empty."""
-    os.write(pipe, b"hello\n")
-    with open("/dev/null", "rb") as unwritable, pytest.raises(OSError) as raised:
-        scratch.copy(pipe, unwritable.fileno(), 100, 0)
-    assert raised.value.errno == errno.EBADF
-    assert scratch.read(pipe, 100) == b"hello\n"
