@@ -3,7 +3,7 @@
 Rules: it imports only the core; the edge, the clock and the observers are handed in. Nothing in a turn blocks but the wait
 for events, and it turns at least every `LONGEST` seconds, so that a stall can be told from idleness. Effects of an event are
 carried out before the next event is decided, so that a respawn waits for nothing but its own decision; observers hear of it
-after that.
+in the next moment in which no event waits: in a crash storm, what is told of it comes after what is done about it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ log = logging.getLogger("respawnd.loop")
 
 #: Seconds between turns at the longest (architecture.md section 4).
 LONGEST = 5.0
+#: Facts that may wait for a quiet moment before observers are told in any case.
+MOST_FACTS = 4096
 
 
 class Loop:
@@ -50,6 +52,7 @@ class Loop:
         self._code: int | None = None
         self._alone = False
         self._unpublished = True
+        self._published = 0
 
     def run(self) -> int:
         """Boot the fleet, then turn until it has finished; the daemon's exit status."""
@@ -57,16 +60,21 @@ class Loop:
         self._close_turn()
         while self._code is None:
             self.turn()
+        self._tell_all()
         return self._code
 
     def turn(self) -> None:
-        """Wait for events or the next deadline, take them all, then tell observers."""
+        """Wait for events or the next deadline, and take them all; observers are told when nothing more urgent is there."""
+        batch = self._edge.wait(0.0) if self._facts else ()
+        if not batch or len(self._facts) > MOST_FACTS:
+            self._tell_all()
         deadline = self._fleet.deadline
         before = self._clock()
         timeout = LONGEST if deadline is None else min(LONGEST, max(0.0, deadline - before))
-        batch = self._edge.wait(timeout)
-        now = self._clock()
-        self._on_turn(now, now - before - timeout if not batch else None)
+        late = None
+        if not batch:
+            batch = self._edge.wait(timeout)
+            late = None if batch else self._clock() - before - timeout
         self._alone = len(batch) <= 2
         for item in batch:
             if isinstance(item, Ask):
@@ -74,9 +82,10 @@ class Loop:
             else:
                 self._step(item)
         now = self._clock()
-        if (deadline is not None and deadline <= now) or self._due(now):
+        if self._due(now):
             self._take(self._fleet.tick(now))
         self._close_turn()
+        self._on_turn(now, late)
 
     def shutdown(self, *, hurry: bool = False) -> None:
         """Begin, or hurry, the shutdown; to be called in the loop's own turn or before it runs."""
@@ -126,8 +135,9 @@ class Loop:
         return None
 
     def _close_turn(self) -> None:
-        if self._facts or self._answered or self._unpublished:
+        if len(self._facts) != self._published or self._answered or self._unpublished:
             self._unpublished = False
+            self._published = len(self._facts)
             self._number += 1
             fleet = self._fleet
             self._publish(FleetView(dict(fleet.units), self._number, self._clock(), fleet.booted, fleet.closing))
@@ -135,7 +145,9 @@ class Loop:
         answered, self._answered = self._answered, []
         for ask, problem in answered:
             ask.done(problem)
-        facts, self._facts = self._facts, []
+
+    def _tell_all(self) -> None:
+        facts, self._facts, self._published = self._facts, [], 0
         for observer in list(self._observers) if facts else ():
             self._tell(observer, facts)
 
