@@ -1,31 +1,72 @@
-"""`respawnd logs`: what a service wrote."""
+"""`respawnd logs`: what services wrote."""
 
 from __future__ import annotations
 
+import select
+import signal
+import stat
 import sys
+import threading
+from os import fstat
 
 import click
 
-from supervisor.cli.options import config_option, socket_option
+from supervisor.cli.fault import complain
+from supervisor.cli.link import quoted
+from supervisor.cli.options import config_option, json_option, names_argument, socket_option
 from supervisor.cli.reach import reach
 
 
 @click.command()
-@click.argument("name", metavar="NAME")
+@names_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, over rotations and respawns.")
 @click.option("-n", "--lines", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="Lines to show.")
-@click.option("--stderr", is_flag=True, help="Show what it wrote to stderr.")
+@click.option("--stdout", "stream", flag_value="stdout", help="Only what it wrote to stdout, byte for byte.")
+@click.option("--stderr", "stream", flag_value="stderr", help="Only what it wrote to stderr, byte for byte.")
 @config_option
 @socket_option
-def logs(  # noqa: PLR0913 - one parameter an option
-    name: str, config: str | None, socket: str | None, lines: int, *, follow: bool, stderr: bool
+@json_option
+def logs(
+    names: tuple[str, ...],
+    config: str | None,
+    socket: str | None,
+    lines: int,
+    stream: str | None,
+    *,
+    follow: bool,
+    as_json: bool,
 ) -> int:
-    """Show the end of the captured output of one service or replica (`web:2`)."""
-    query = {"lines": [str(lines)], "stream": ["stderr" if stderr else "stdout"], "follow": ["1" if follow else "0"]}
-    out = sys.stdout.buffer
-    from supervisor.cli.act import _path  # noqa: PLC0415 - shares its quoting
+    """Show the end of the captured output of a service, both its streams, and of each of its replicas.
 
-    for chunk in reach(config, socket).stream(f"/api/v1/logs/{_path((name,))}", query):
+    Where there is more than one to show, headers tell them apart, as tail has them. With --json each line is an object
+    with unit, stream and text.
+    """
+    query = {"lines": [str(lines)], "stream": [stream or "both"], "follow": ["1" if follow else "0"]}
+    query["format"] = ["ndjson" if as_json else "text"]
+    link = reach(config, socket)
+    out = sys.stdout.buffer
+    if follow:
+        _end_with_the_reader()
+    silent = True
+    for chunk in link.stream(f"/api/v1/logs/{quoted(names)}", query):
+        silent = False
         out.write(chunk)
         out.flush()
+    if follow:
+        complain("the daemon has ended, or ends")
+    elif silent and lines:
+        complain(f"{', '.join(names)} has written nothing{f' to {stream}' if stream else ''}")
     return 0
+
+
+def _end_with_the_reader() -> None:
+    """Have the end of who reads our pipe end us too, as tail -f does: without it a quiet log would keep us for ever."""
+    if stat.S_ISFIFO(fstat(1).st_mode):
+        threading.Thread(target=_watch_reader, name="respawnd-reader", daemon=True).start()
+
+
+def _watch_reader() -> None:
+    poll = select.poll()
+    poll.register(1, 0)  # POLLERR comes unasked: the other end of the pipe is closed (poll(2))
+    poll.poll()
+    signal.raise_signal(signal.SIGPIPE)

@@ -1,155 +1,91 @@
-"""Finding the daemon that a command means, and speaking to it; and saying why when that fails.
+"""Finding the daemon that a command means.
 
-A daemon is found by `--socket`, or by the configuration (`-c`, or where `run` would look), or by the default state directory,
-whose lock file tells pid and socket. Nothing here needs the configuration to be valid: a daemon is still there when a file is wrong.
+It is found by `--socket`, or by the configuration (`-c`, or where `run` would look), or by the default state directory;
+the lock file of the state directory tells the socket. Rules: nothing here needs the configuration to be valid, for a
+daemon is still there when its file is broken; and nothing is changed in a daemon that was only met by chance: one that
+runs another configuration than the one that was meant answers reads, with a word about it, and no writes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NoReturn
 
-import click
-from attrs import frozen
-
+from supervisor.cli.absence import Holder, holder
+from supervisor.cli.fault import REFUSED, UNREACHABLE, WRONG, CommandError, complain
+from supervisor.cli.link import Link
 from supervisor.config import ConfigError, find, places
-from supervisor.control import client
-from supervisor.host import lock
-
-UNREACHABLE, REFUSED = 3, 4
 
 
-class CommandError(click.ClickException):
-    """A command that cannot be done: one line, and the exit status."""
-
-    def __init__(self, message: str, code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = code
-
-    def show(self, file: Any = None) -> None:
-        """The line as the daemon's own lines are."""
-        click.echo(f"respawnd: {self.message}", err=True)
-
-
-def reach(config: str | None, socket: str | None) -> Link:
-    """The daemon that is meant."""
+def reach(config: str | None, socket: str | None, *, writes: bool = False) -> Link:
+    """The daemon that is meant; CommandError where it cannot be told which that is."""
+    if socket is not None and config is not None:
+        raise CommandError("cannot take both -c and --socket: each names a daemon", WRONG)
     if socket is not None:
-        return Link(socket, None)
+        return Link(socket)
+    if config is not None:
+        _must_be_there(config)
+    path = config if config is not None else _looked_up()
+    link, known = _at(path)
+    if config is None and path is not None and not known.alive:
+        return _elsewhere(path, link, writes=writes)
+    if path is not None and known.alive and known.config is not None and not _same(path, known.config):
+        _foreign(path, known, writes=writes)
+    return link
+
+
+def _must_be_there(config: str) -> None:
+    """A name that was mistyped must not lead to the daemon of another file."""
     try:
-        path = find(config, os.environ, os.geteuid(), os.getcwd())
-    except ConfigError as error:
-        if config is not None:
-            raise CommandError(str(error.problems[0]), 2) from error
-        path = None
-    state_dir, runtime_dir = places(path, environ=dict(os.environ), euid=os.geteuid())
-    holder = lock.read(state_dir) or {}
-    found = holder.get("socket")
-    return Link(found if isinstance(found, str) else os.path.join(runtime_dir, "respawnd.sock"), state_dir)
+        os.close(os.open(config, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except PermissionError:
+        raise CommandError(f"{config}: cannot read: permission denied", REFUSED) from None
+    except OSError as error:
+        raise CommandError(f"{config}: cannot read: {(error.strerror or str(error)).lower()}", WRONG) from None
 
 
-@frozen
-class Link:
-    """The daemon behind one Unix socket; `state_dir` is known where a configuration led to it."""
-
-    socket: str
-    state_dir: str | None
-
-    def get(self, path: str, query: Mapping[str, Sequence[str]] | None = None) -> Any:
-        """The JSON answer to a read."""
-        with self._explained():
-            answer = client.request(self.socket, "GET", path + _query(query), timeout=30)
-        return _checked(answer.status, answer.body)
-
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The JSON answer to a write."""
-        with self._explained():
-            answer = client.request(self.socket, "POST", path, body=json.dumps(body).encode(), timeout=30)
-        return _checked(answer.status, answer.body)
-
-    def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The lines of JSON with which a write is answered, as they come."""
-        with self._explained(), client.stream(self.socket, "POST", path, body=json.dumps(body).encode()) as answer:
-            if answer.status >= 400:
-                _checked(answer.status, b"".join(answer))
-            rest = b""
-            for chunk in answer:
-                *whole, rest = (rest + chunk).split(b"\n")
-                yield from (json.loads(line) for line in whole if line)
-
-    def stream(self, path: str, query: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
-        """The bytes of a read that may never end."""
-        with self._explained(), client.stream(self.socket, "GET", path + _query(query)) as answer:
-            if answer.status >= 400:
-                _checked(answer.status, b"".join(answer))
-            yield from answer
-
-    def gone(self, timeout: float) -> bool:
-        """Wait until the daemon has ended: its process where its pid is known, else its socket."""
-        pid = (lock.read(self.state_dir) or {}).get("pid") if self.state_dir else None
-        if isinstance(pid, int):
-            return _ended(pid, timeout)
-        end = time.monotonic() + timeout
-        while os.path.exists(self.socket) and time.monotonic() < end:
-            time.sleep(0.02)
-        return not os.path.exists(self.socket)
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except client.AccessDeniedError as error:
-            raise CommandError(f"{error} ({self._about()})", REFUSED) from error
-        except client.AnswerTimeoutError as error:
-            raise CommandError(str(error), 1) from error
-        except client.ClientError as error:
-            raise CommandError(f"no daemon: {error} ({self._about()})", UNREACHABLE) from error
-
-    def _about(self) -> str:
-        """Whether the socket exists, who owns it, and what the lock file says."""
-        try:
-            facts = os.stat(self.socket)
-        except OSError as error:
-            said = f"{self.socket}: {(error.strerror or '').lower()}"
-        else:
-            said = f"{self.socket}: owned by uid {facts.st_uid}, mode {facts.st_mode & 0o777:04o}"
-        holder = (lock.read(self.state_dir) or {}).get("pid") if self.state_dir else None
-        if holder:
-            return f"{said}; the lock names pid {holder}"
-        return f"{said}; start one with `respawnd run`"
-
-
-def _ended(pid: int, timeout: float) -> bool:
-    import select  # noqa: PLC0415 - for this alone
-
+def _looked_up() -> str | None:
     try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
+        return find(None, os.environ, os.geteuid(), _here())
+    except ConfigError:
+        return None
+
+
+def _here() -> str:
+    """The working directory; one that was deleted holds no configuration."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"
+
+
+def _at(path: str | None) -> tuple[Link, Holder]:
+    """The daemon of a configuration, or without one the one of the default state directory."""
+    state_dir, runtime_dir = places(path, environ=os.environ, euid=os.geteuid())
+    known = holder(state_dir)
+    return Link(known.socket or os.path.join(runtime_dir, "respawnd.sock"), state_dir), known
+
+
+def _elsewhere(path: str, link: Link, *, writes: bool) -> Link:
+    """No daemon for the configuration that was found: perhaps there is one in the default state directory."""
+    other, known = _at(None)
+    if not known.alive or other.state_dir == link.state_dir:
+        return link
+    _foreign(path, known, writes=writes)
+    return other
+
+
+def _foreign(path: str, known: Holder, *, writes: bool) -> None:
+    line = f"no daemon runs {path}; pid {known.pid} runs {known.config}"
+    if writes:
+        raise CommandError(f"{line}: to mean that one, say -c {known.config} or --socket {known.socket}", UNREACHABLE)
+    complain(f"{line}, and answers here")
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names lead to one file, or would, had it not been removed."""
+    if os.path.abspath(one) == other:
         return True
-    with contextlib.closing(os.fdopen(fd)), contextlib.closing(select.epoll()) as epoll:
-        epoll.register(fd, select.EPOLLIN)
-        return bool(epoll.poll(timeout))
-
-
-def _checked(status: int, body: bytes) -> Any:
-    """The JSON of an answer; an error status is told in the daemon's own words."""
     try:
-        value = json.loads(body) if body else {}
-    except ValueError:
-        value = {"detail": body.decode(errors="replace").strip()}
-    if status >= 400:
-        _refused(status, str(value.get("detail") or "; ".join(value.get("problems", ())) or f"status {status}"))
-    return value
-
-
-def _refused(status: int, detail: str) -> NoReturn:
-    raise CommandError(detail, REFUSED if status in (401, 403) else 1)
-
-
-def _query(query: Mapping[str, Sequence[str]] | None) -> str:
-    from urllib.parse import urlencode  # noqa: PLC0415 - 5 ms that `run` does not need
-
-    return "?" + urlencode(query, doseq=True) if query else ""
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

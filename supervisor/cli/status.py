@@ -4,78 +4,118 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from supervisor.cli.options import config_option, json_option, socket_option
+from supervisor.cli import terminal
+from supervisor.cli.fault import complain
+from supervisor.cli.notes import amiss, note
+from supervisor.cli.options import config_option, json_option, socket_option, some_names_argument
 from supervisor.cli.reach import reach
-from supervisor.cli.words import ago, columns, size, span
+from supervisor.cli.table import Column, lay_out
+from supervisor.cli.words import plural, signal_name, size, span
 
-_COLOURS = {"running": "green", "fatal": "red", "backoff": "yellow", "waiting": "cyan", "starting": "cyan"}
-_HEADS = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", "LAST EXIT", "NEXT / WHY")
-_RIGHT = frozenset({2, 3, 4, 5, 6})
+_COLUMNS = (
+    Column("SERVICE"),
+    Column("STATE"),
+    Column("PID", right=True, goes=2),
+    Column("UPTIME", right=True, goes=1),
+    Column("RESTARTS", right=True, goes=3),
+    Column("CPU", right=True, goes=6),
+    Column("MEMORY", right=True, goes=5),
+    Column("LAST EXIT", goes=4),
+)
+_STATE = 1
+_COLOURS = {
+    "running": "green",
+    "starting": "cyan",
+    "waiting": "cyan",
+    "stopping": "yellow",
+    "backoff": "yellow",
+    "fatal": "red",
+}
+#: Rows from which on a summary is worth a line on a terminal: they no longer fit in a glance.
+_MANY = 20
+
+Row = Mapping[str, Any]
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]…")
+@some_names_argument
+@click.option("-p", "--problems", is_flag=True, help="Only what is not as it should be.")
 @config_option
 @socket_option
 @json_option
-def status(names: tuple[str, ...], config: str | None, socket: str | None, *, as_json: bool) -> int:
+def status(names: tuple[str, ...], config: str | None, socket: str | None, *, problems: bool, as_json: bool) -> int:
     """Show state, pid, uptime, restarts, last exit, processor, memory and next start.
 
-    A NAME is a service, a glob (`web*`), a replica (`web:2`) or a group. Processor time is a share of one processor since
-    the last question (at first since the start), memory is resident; both are of the service's whole session.
+    A NAME is a service, a glob ('web*'), a replica (web:2), a group, or all. Processor time is a share of one processor
+    since the last question (at first since the start), memory is resident; both are of the service's whole session.
     """
     document = reach(config, socket).get("/api/v1/services", {"name": list(names)})
+    if problems:
+        document["services"] = [row for row in document["services"] if amiss(row)]
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return 0
-    several = {row["service"] for row in document["services"] if row["replica"] > 0}
-    lines = [_line(row, several) for row in document["services"]]
-    for number, text in enumerate(columns([_HEADS, *lines], _RIGHT)):
-        state = document["services"][number - 1]["state"] if number else None
-        click.secho(text, bold=not number, fg=_COLOURS.get(state or ""), dim=state in ("stopped", "exited"))
+    _remark(document, problems=problems)
+    if document["services"]:
+        _print(document["services"])
     return 0
 
 
-def _line(row: dict[str, Any], several: set[str]) -> tuple[str, ...]:
-    name = f"{row['service']}:{row['replica']}" if row["service"] in several else row["service"]
+def _remark(document: Mapping[str, Any], *, problems: bool) -> None:
+    """What is to be known beside the table, on stderr: who counts lines counts services."""
+    if document["daemon"]["closing"]:
+        complain("the daemon is shutting down")
+    elif not document["services"]:
+        complain("all is well" if problems else f"no services in {document['daemon']['config']}")
+
+
+def _print(rows: Sequence[Row]) -> None:
+    cells = [_cells(row) for row in rows]
+    layout = lay_out(_COLUMNS, cells, [note(row) for row in rows], terminal.width())
+    colour = terminal.in_colour()
+    for number, line in enumerate(layout.lines):
+        shown = list(line.cells)
+        if colour and number:
+            state = rows[number - 1]["state"]
+            shown[_STATE] = click.style(shown[_STATE], fg=_COLOURS.get(state), dim=state not in _COLOURS)
+        click.echo(click.style(line.text(), bold=True) if colour and not number else line.text(shown), color=colour)
+    if terminal.on_terminal() and len(rows) >= _MANY:
+        click.echo(_summary(rows))
+
+
+def _cells(row: Row) -> tuple[str, ...]:
     return (
-        name,
+        row["name"],
         row["state"],
-        str(row["pid"] or "-"),
-        span(row["uptime_seconds"]) if row["uptime_seconds"] is not None else "-",
+        _known(row["pid"], str),
+        _known(row["uptime_seconds"], span),
         str(row["restarts"]),
-        f"{row['cpu_percent']:.1f}%" if row["cpu_percent"] is not None else "-",
-        size(row["memory_bytes"]) if row["memory_bytes"] is not None else "-",
-        _last_exit(row["last_exit"]),
-        _why(row),
+        _known(row["cpu_percent"], lambda share: f"{share:.1f}%"),
+        _known(row["memory_bytes"], size),
+        _known(row["last_exit"], _last_exit),
     )
 
 
-def _last_exit(exited: dict[str, Any] | None) -> str:
-    if exited is None:
-        return "-"
-    if exited["signal"] is not None:
-        how = f"signal {exited['signal']}"
+def _known(value: Any, words: Any) -> str:
+    return "-" if value is None else str(words(value))
+
+
+def _last_exit(how: Row) -> str:
+    if how["signal"] is not None:
+        end = signal_name(how["signal"])
     else:
-        how = "unknown" if exited["code"] is None else f"code {exited['code']}"
-    said = "" if exited["reason"] in ("error", "signal", "unknown") else f" {exited['reason']}"
-    return f"{how}{said}, {ago(time.time() - exited['at'])}"
+        end = "unknown" if how["code"] is None else f"exit {how['code']}"
+    said = "" if how["reason"] in {"ok", "error", "signal", "unknown"} else f" ({how['reason']})"
+    return f"{end}{said}, {span(time.time() - how['at'])} ago"
 
 
-def _why(row: dict[str, Any]) -> str:
-    """What comes next, or why nothing does."""
-    parts = []
-    if row["next_start_seconds"] is not None:
-        parts.append(f"in {span(row['next_start_seconds'])}")
-    if row["waiting_for"]:
-        parts.append(f"waits for {row['waiting_for']}")
-    if row["failures"] and row["state"] in ("backoff", "fatal"):
-        allowed = row["failures_allowed"]
-        parts.append(f"failure {row['failures']}" + (f"/{allowed}" if allowed is not None else ""))
-    if row["error"]:
-        parts.append(row["error"]["text"])
-    return "; ".join(parts)
+def _summary(rows: Sequence[Row]) -> str:
+    counts = Counter(row["state"] for row in rows)
+    listed = ", ".join(f"{count} {state}" for state, count in counts.most_common())
+    return f"{plural(len(rows), 'process')}: {listed}".replace("processs", "processes")

@@ -58,7 +58,9 @@ class Daemon(Protocol):
     def log_path(self, key: UnitKey, stream: str) -> str | None:
         """The file that captures "stdout" or "stderr" of a unit; None where it is not captured to a file."""
 
-    def exposition(self, accept: str, encoding: str, names: tuple[str, ...]) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    def exposition(
+        self, accept: str, encoding: str, names: tuple[str, ...]
+    ) -> tuple[bytes, tuple[tuple[str, str], ...]]:
         """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it."""
 
     def alive(self) -> bool:

@@ -1,109 +1,90 @@
 """Units as JSON: the shape that `status --json` and /api/v1/services promise (product.md section 4).
 
-An absent value is null, times are Unix seconds, durations seconds, sizes bytes.
+Rules: an absent value is null; moments are Unix seconds, durations seconds, sizes bytes; names once given stay.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from supervisor.control.daemon import About
+from supervisor.control.usage import Usage, Used, age
+from supervisor.core.backoff import recent
 from supervisor.core.model import UnitKey
-from supervisor.core.state import ALIVE, State, Unit
+from supervisor.core.state import ALIVE, Exit, LaunchError, State, Unit
 from supervisor.core.view import FleetView
-from supervisor.host import procfs
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-#: Seconds between two looks below which a share of processor time would be noise.
-_SHORTEST = 0.5
-
-
-class Usage:
-    """Memory and processor share of the sessions of units, from one pass over /proc for each question."""
-
-    def __init__(self) -> None:
-        self._before: dict[tuple[int, int], tuple[float, int]] = {}
-
-    def of(self, units: Iterable[Unit]) -> dict[UnitKey, tuple[float, int]]:
-        """For each living unit the percent of one processor (since the last question, at first since its start) and the
-        resident bytes of all processes in its session."""
-        everyone = procfs.table()
-        sums: dict[int, list[int]] = {}
-        for one in everyone.values():
-            total = sums.setdefault(one.session, [0, 0])
-            total[0] += one.ticks
-            total[1] += one.pages
-        found = {}
-        now = time.monotonic()
-        for unit in units:
-            if unit.pid is not None and unit.pid in everyone and unit.pid in sums:
-                ticks, pages = sums[unit.pid]
-                found[unit.key] = (self._share(unit, everyone[unit.pid].started, ticks, now), pages * _PAGE)
-        return found
-
-    def _share(self, unit: Unit, started: int, ticks: int, now: float) -> float:
-        life = (unit.pid or 0, started)
-        then, before = self._before.get(life, (unit.started_at or now, 0))
-        if now - then < _SHORTEST:
-            then, before = unit.started_at or now, 0
-        elif len(self._before) > 4096:  # lives that ended since: forgotten all at once, now and then
-            self._before.clear()
-        self._before[life] = (now, ticks)
-        return 100 * max(0, ticks - before) / _TICKS / max(now - then, 0.01)
+#: States whose deadline is the next start.
+_STARTS = frozenset({State.BACKOFF, State.FATAL, State.SCHEDULED})
 
 
 def document(about: About, view: FleetView, keys: Iterable[UnitKey], usage: Usage) -> dict[str, Any]:
     """What `status --json` prints of some units."""
     units = [view.units[key] for key in keys if key in view.units]
     used = usage.of(unit for unit in units if unit.state in ALIVE)
-    now, wall = time.monotonic(), time.time()
-    daemon = {
+    now = time.monotonic()
+    return {"daemon": daemon(about, view), "services": [row(unit, now, used.get(unit.key)) for unit in units]}
+
+
+def daemon(about: About, view: FleetView) -> dict[str, Any]:
+    """The daemon itself."""
+    lived = age(about.pid)
+    return {
         "pid": about.pid,
         "version": about.version,
-        "uptime_seconds": round(wall - about.started_wall, 3),
+        "uptime_seconds": round(max(0.0, time.time() - about.started_wall) if lived is None else lived, 3),
         "generation": about.generation,
         "config": about.config,
         "http": about.http,
         "booted": view.booted,
         "closing": view.closing,
     }
-    return {"daemon": daemon, "services": [row(unit, now, used.get(unit.key)) for unit in units]}
 
 
-def row(unit: Unit, now: float, used: tuple[float, int] | None = None) -> dict[str, Any]:
-    """One replica; `now` is monotonic."""
-    living = unit.state in ALIVE and unit.started_at is not None and not unit.main_gone
-    next_start = unit.state in (State.BACKOFF, State.FATAL) and unit.deadline is not None
-    exited = unit.exit
+def row(unit: Unit, now: float, used: Used | None = None) -> dict[str, Any]:
+    """One replica; `now` is monotonic. `uptime_seconds` is of the main process, `state_seconds` of the state."""
+    lives = unit.state in ALIVE and not unit.main_gone and unit.started_at is not None
+    policy = unit.spec.give_up
     return {
         "service": unit.key.service,
         "replica": unit.key.replica,
+        "name": unit.name,
         "state": unit.state.word,
         "state_code": unit.state.code,
+        "phase": unit.state.value,
         "want": unit.want.value,
-        "kind": unit.spec.kind.value,
+        "type": unit.spec.kind.value,
         "groups": list(unit.spec.groups),
-        "pid": unit.pid,
+        "pid": None if unit.main_gone else unit.pid,
         "life": unit.life,
         "ready": unit.state is State.RUNNING,
-        "started_at": unit.started_wall if living else None,
-        "uptime_seconds": round(now - (unit.started_at or now), 3) if living else None,
-        "state_seconds": round(now - unit.since, 3),
+        "started_at": unit.started_wall if lives else None,
+        "uptime_seconds": round(now - (unit.started_at or now), 3) if lives else None,
+        "state_seconds": round(max(0.0, now - unit.since), 3),
         "restarts": unit.restarts,
-        "failures": len(unit.failures),
-        "failures_allowed": unit.spec.give_up.failures,
-        "next_start_seconds": round(max(0.0, (unit.deadline or now) - now), 3) if next_start else None,
-        "waiting_for": ", ".join(unit.waiting_for) or None,
-        "last_exit": None
-        if exited is None
-        else {"code": exited.code, "signal": exited.signal, "reason": exited.reason.value, "at": exited.at},
-        "error": None
-        if unit.error is None
-        else {"stage": unit.error.stage, "errno": unit.error.errno, "text": unit.error.text},
-        "cpu_percent": round(used[0], 1) if used else None,
-        "memory_bytes": used[1] if used else None,
+        "failures": len(recent(policy, unit.failures, now)),
+        "failures_allowed": policy.failures,
+        "next_start_seconds": _until(unit, now) if unit.state in _STARTS else None,
+        "kill_in_seconds": _until(unit, now) if unit.state is State.STOPPING else None,
+        "waiting_for": ", ".join(unit.waiting_for) or ("schedule" if unit.state is State.SCHEDULED else None),
+        "last_exit": _exit(unit.exit),
+        "error": _error(unit.error),
+        "cpu_percent": round(used.cpu_percent, 1) if used else None,
+        "memory_bytes": used.memory_bytes if used else None,
     }
+
+
+def _until(unit: Unit, now: float) -> float | None:
+    return None if unit.deadline is None else round(max(0.0, unit.deadline - now), 3)
+
+
+def _exit(how: Exit | None) -> dict[str, Any] | None:
+    if how is None:
+        return None
+    return {"code": how.code, "signal": how.signal, "reason": how.reason.value, "at": how.at, "core": how.core}
+
+
+def _error(error: LaunchError | None) -> dict[str, Any] | None:
+    return None if error is None else {"stage": error.stage, "errno": error.errno, "text": error.text}
