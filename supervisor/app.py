@@ -74,6 +74,7 @@ class App:
         self._started = time.time()
         self._turned = time.monotonic()
         self._signalled = False
+        self._resync = True
         self._board = Board()
         self._mailbox: Mailbox[Event | Ask] = Mailbox()
         self._closing = contextlib.ExitStack()
@@ -131,7 +132,7 @@ class App:
         self._fleet = Fleet(self._config.services, limits, time.monotonic())
         observers = (self._recorder.observe, narrate)
         self._loop = Loop(
-            self._fleet, self._edge, time.monotonic, observers, self._board.publish, self._on_turn, self._on_event
+            self._fleet, self._edge, time.monotonic, observers, self._hang_up, self._on_turn, self._on_event
         )
         self._exposition = Exposition(self._recorder, self.view)
         self._counts = instruments.OutputCounts(self._output, self._recorder)
@@ -167,8 +168,17 @@ class App:
         self._turned = now
         self._recorder.turned(now, late)
 
+    def _hang_up(self, view: FleetView) -> None:
+        """Publish a picture; after boot and reload the record is held against it, for units that have not moved yet."""
+        self._board.publish(view)
+        if self._resync:
+            self._resync = False
+            self._recorder.sync(view)
+
     def _on_event(self, event: Event) -> None:
         self._recorder.count_event(type(event).__name__)
+        if isinstance(event, Reconfigured):
+            self._resync = True
         if isinstance(event, Launched):
             self._recorder.count_spawn_duration(event.spent)
 
@@ -237,7 +247,7 @@ class App:
             return tuple(str(problem) for problem in error.problems)
         self.ask(lambda: Reconfigured(config.services))
         instruments.loaded(self._recorder, config)
-        for problem in (*config.broken, *_not_live(self._config, config)):
+        for problem in (*map(str, config.broken), *_not_live(self._config, config)):
             log.warning("%s", problem)
         self._config = config
         log.info("Reloaded %s: %d services", config.path, len(config.services))
