@@ -236,19 +236,25 @@ class App:
         return problems
 
     def reload(self) -> tuple[str, ...]:
-        """Read the configuration again and take it whole; the problems in words, empty when it was taken."""
+        """Read the configuration again and take it whole; the problems in words, empty when it was taken.
+
+        A broken include refuses the whole of it: left out, its services would be stopped because a file was wrong.
+        """
         how = self._invocation
         try:
             config = load(how.path, overrides=how.overrides, environ=how.environ)
+            problems = config.broken
         except ConfigError as error:
-            for problem in error.problems:
+            problems = error.problems
+        if problems:
+            for problem in problems:
                 log.error("Cannot reload: %s", problem)
             instruments.loaded(self._recorder, None)
-            return tuple(str(problem) for problem in error.problems)
+            return tuple(map(str, problems))
         self.ask(lambda: Reconfigured(config.services))
         instruments.loaded(self._recorder, config)
-        for problem in (*map(str, config.broken), *_not_live(self._config, config)):
-            log.warning("%s", problem)
+        for line in _not_live(self._config, config):
+            log.warning("%s", line)
         self._config = config
         log.info("Reloaded %s: %d services", config.path, len(config.services))
         return ()
