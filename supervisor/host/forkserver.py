@@ -3,7 +3,7 @@
 Rules:
 - One message a launch, one status pipe a launch. The pipe says the new pid, then nothing if exec succeeded (it closes),
   or the stage that failed. A message that no spare has taken dies with the server, and its pipe closes without a pid:
-  so nothing is lost in silence, and no answer has to be matched with its question.
+  so nothing is lost in silence, it can be sent again, and no answer has to be matched with its question.
 - The server's death is noticed when a message cannot be sent (it is started again, the launch is none the wiser), or by
   the loop, which reaps it.
 - The server's program is read when the daemon starts, and runs from memory: a package that is upgraded or removed
@@ -18,7 +18,6 @@ import fcntl
 import marshal
 import os
 import select
-import signal
 import socket
 import sys
 import threading
@@ -50,6 +49,7 @@ class ForkServer:
         self._closed = False
         # Not reaped yet: one server, unless an old one is just dying, and the spares that have said who they are.
         self._servers: set[int] = set()
+        self._latest = 0
         self._spares: set[int] = set()
 
     def send(self, wish: Sequence[Any], stdio: Sequence[int], *, wait: bool) -> int | None:
@@ -138,11 +138,11 @@ class ForkServer:
         if number:
             raise Refusal("forkserver", number, f"fork server: {sys.executable}: {reason(number)}")
         self._servers.add(pid)
+        self._latest = pid
 
     def _drop(self) -> None:
         """Let go of a server that is dead or to end; its spares end with the socket. With the lock held."""
-        with contextlib.suppress(OSError):
-            self._learn()
+        self._learn()
         sock, self._socket = self._socket, None
         if sock is not None:
             sock.close()
@@ -169,13 +169,13 @@ class ForkServer:
 
     def _learn(self) -> None:
         """Read which spares there are: each says its pid. With the lock held."""
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # no more for now, or a dead server's reset
             while self._socket is not None and (told := self._socket.recv(64, socket.MSG_DONTWAIT)):
                 self._spares.add(int(told))
 
     def pids(self) -> frozenset[int]:
         """The children that are no service: servers and spares."""
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock:
             self._learn()
         return frozenset(self._servers | self._spares)
 
@@ -185,8 +185,8 @@ class ForkServer:
             return False
         with self._lock:
             self._spares.discard(pid)
-            if pid in self._servers:
-                self._servers.discard(pid)
+            self._servers.discard(pid)
+            if pid == self._latest:
                 self._drop()
         return True
 
@@ -194,18 +194,15 @@ class ForkServer:
         """End server and spares, which have nothing to lose, and reap them. No launch may be under way."""
         with self._lock:
             self._closed = True
-            for pid in self._servers:
-                os.kill(pid, signal.SIGKILL)
-                _reap(pid, timeout)
             if self._socket is not None:
-                # No more are born. Those that live say who they are and end when they find the socket shut.
+                # They end when they find it shut; until the last one has, those born meanwhile say who they are.
                 self._socket.settimeout(timeout)
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_WR)
                     while told := self._socket.recv(64):
                         self._spares.add(int(told))
             self._drop()
-            for pid in self._spares:
+            for pid in self._servers | self._spares:
                 _reap(pid, timeout)
             self._servers, self._spares = set(), set()
 

@@ -194,7 +194,7 @@ class Server:
         self.problem = 0
         self.clone = _CLONE.get(os.uname().machine)
         self.poll = select.poll()
-        self.poll.register(sock, 0)  # POLLHUP alone
+        self.poll.register(sock, select.POLLRDHUP)  # not its messages, which are for the spares
 
     def run(self) -> NoReturn:
         """Replace what was used, at once when none is left, else when the new service has had its start."""
@@ -225,14 +225,14 @@ class Server:
         return True
 
     def decline(self) -> None:
-        """No process can be made: answer a launch that waits for one, then try again."""
+        """No process can be made: wait for a launch that needs one, try again for that, and answer it."""
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
-        if not poll.poll(RETRY):
+        if not poll.poll(RETRY) or self.fork():
             return
         data, fds = receive(self.sock, _socket.MSG_DONTWAIT)
         if not data:
-            sys.exit(0)
+            os._exit(0)
         os.write(fds[3], b"0 fork %d " % self.problem)
         for fd in fds:
             os.close(fd)
@@ -257,7 +257,7 @@ class Server:
         """Spares that were used or ended; whether there were any. Ends with the daemon."""
         for fd, _ in events:
             if fd not in self.waiting:
-                sys.exit(0)
+                os._exit(0)
             self.broken = self.broken + 1 if os.read(fd, 1) else 0
             if self.broken > MOST_BROKEN:
                 sys.exit(1)

@@ -21,13 +21,15 @@ from supervisor.core.events import Launched, LaunchFailed
 from supervisor.core.model import UnitKey, UnitSpec
 from supervisor.core.state import LaunchError
 from supervisor.host.environ import life_tag
-from supervisor.host.forkserver import ForkServer
+from supervisor.host.forkserver import Failure, ForkServer
 from supervisor.host.launch_threads import LaunchThreads
 from supervisor.host.recipe import Plain, Recipes, Staged
 from supervisor.host.refusal import Refusal, refuse
 from supervisor.host.spawn import spawn
 
 Answer = Launched | LaunchFailed
+#: Deaths of the fork server, or of the spare at work, that one launch bears; killed together they are three.
+_DEATHS = 3
 
 
 class Launcher:
@@ -103,6 +105,7 @@ class Launcher:
             self._untaken.add(ref(answer, self._untaken.discard))
             self._waiting.discard((effect.key, effect.life))
             self._post(answer)
+            del answer  # a traceback somewhere may keep this frame, and must not keep that
 
     def _slowly(self, effect: Launch) -> Answer:
         """Launch what needs files or accounts to be read first, or was never launched before."""
@@ -129,15 +132,13 @@ class Launcher:
         """Say what failed. A program that was found along PATH and has moved since is looked for once more."""
         self._recipes.forget(effect.key)
         refusal = _stage(recipe, number)
-        name = recipe.spec.command[0]
-        if refusal.error.stage != "exec":
-            raise refusal
-        self._recipes.programs.lost(recipe.program)
-        if number == errno.ENOENT and "/" not in name:
-            again = self._recipes.make(effect.key, effect.spec)
-            if isinstance(again, Plain) and again.path != recipe.path:
-                return self._plain(effect, again)
-        raise refusal
+        if refusal.error.stage == "exec":
+            self._recipes.programs.lost(recipe.program)
+            if number == errno.ENOENT and "/" not in recipe.spec.command[0]:
+                again = self._recipes.make(effect.key, effect.spec)
+                if isinstance(again, Plain) and again.path != recipe.path:
+                    return self._plain(effect, again)
+        return _failed(effect, refusal.error)
 
     def _begin(self, effect: Launch, recipe: Staged) -> Callable[[], Answer] | LaunchFailed:
         """Ask the fork server at once if that takes no waiting; what is left to do in a thread."""
@@ -155,7 +156,7 @@ class Launcher:
         return self._server.send(recipe.wish, (self._null, *self._streams(effect)), wait=wait)
 
     def _finish(self, effect: Launch, recipe: Staged, began: float, status: int) -> Answer:
-        pid, failure = self._server.outcome(status)
+        pid, failure = self._outcome(effect, recipe, status)
         at = self._clock()
         if failure is not None:
             self._recipes.forget(effect.key)
@@ -163,6 +164,17 @@ class Launcher:
         if recipe.program is not None:
             recipe.program.took(at - began)
         return Launched(effect.key, effect.life, pid, at, time.time(), at - began)
+
+    def _outcome(self, effect: Launch, recipe: Staged, status: int) -> tuple[int, Failure | None]:
+        """What became of a staged launch. One that died with its server was nothing yet, and is asked for again."""
+        for _ in range(_DEATHS):
+            try:
+                return self._server.outcome(status)
+            except Refusal:
+                again = self._send(effect, recipe, wait=True)
+                assert again is not None
+                status = again
+        return self._server.outcome(status)
 
     def _streams(self, effect: Launch) -> tuple[int, int]:
         try:
