@@ -13,14 +13,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import frozen
 
 from metrics.exposition import Exposition
 from metrics.recorder import Recorder
 from supervisor import instruments
-from supervisor.config import Config, ConfigError, load
+from supervisor.config import Config, ConfigError, Problem, load
 from supervisor.control.api import routes
 from supervisor.control.daemon import About
 from supervisor.control.guard import Guard
@@ -31,7 +31,7 @@ from supervisor.core.fleet import Fleet, Limits
 from supervisor.core.model import UnitKey, UnitSpec
 from supervisor.core.ports import Ask
 from supervisor.core.view import FleetView
-from supervisor.host import descriptors, diary, kernel
+from supervisor.host import descriptors, diary, kernel, pipes
 from supervisor.host.board import Board
 from supervisor.host.edge import HostEdge
 from supervisor.host.environ import life_tag
@@ -100,13 +100,15 @@ class App:
         except (Held, OSError) as error:
             raise CannotRun(f"cannot run: {error}") from error
         self._closing.callback(self._lock.release)
-        self._diary = diary.configure(settings.log_level, settings.log_format, settings.log_target)
-        self._closing.callback(self._diary.close, 2.0)
         replicas = sum(spec.replicas for spec in self._config.services.values())
         try:
             self._raised = descriptors.raise_limit(replicas)
         except descriptors.TooFew as error:
             raise CannotRun(f"cannot run: {error}") from error
+        # Before the first thread: with others running, each growth of the descriptor table waits for the kernel.
+        pipes.reserve(4 * replicas)
+        self._diary = diary.configure(settings.log_level, settings.log_format, settings.log_target)
+        self._closing.callback(self._diary.close, 2.0)
         sys.setswitchinterval(SWITCH_INTERVAL)
         kernel.return_memory()
 
@@ -167,6 +169,7 @@ class App:
     def _on_turn(self, now: float, late: float | None) -> None:
         self._turned = now
         self._recorder.turned(now, late)
+        self._output.tend()
 
     def _hang_up(self, view: FleetView) -> None:
         """Publish a picture; after boot and reload the record is held against it, for units that have not moved yet."""
@@ -243,14 +246,10 @@ class App:
         how = self._invocation
         try:
             config = load(how.path, overrides=how.overrides, environ=how.environ)
-            problems = config.broken
         except ConfigError as error:
-            problems = error.problems
-        if problems:
-            for problem in problems:
-                log.error("Cannot reload: %s", problem)
-            instruments.loaded(self._recorder, None)
-            return tuple(map(str, problems))
+            return self._refuse(error.problems)
+        if config.broken:
+            return self._refuse(config.broken)
         self.ask(lambda: Reconfigured(config.services))
         instruments.loaded(self._recorder, config)
         for line in _not_live(self._config, config):
@@ -258,6 +257,12 @@ class App:
         self._config = config
         log.info("Reloaded %s: %d services", config.path, len(config.services))
         return ()
+
+    def _refuse(self, problems: Sequence[Problem]) -> tuple[str, ...]:
+        for problem in problems:
+            log.error("Cannot reload: %s", problem)
+        instruments.loaded(self._recorder, None)
+        return tuple(map(str, problems))
 
     def log_path(self, key: UnitKey, stream: str) -> str | None:
         """The file that captures a stream of a unit."""
