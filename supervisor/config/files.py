@@ -20,8 +20,10 @@ def read_text(path: str, euid: int) -> str:
     """The text of a regular file in UTF-8, or Refused with the reason, in the operator's words."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise Refused(f"cannot read: {_reason(error)}") from None
+    except ValueError:
+        raise Refused("cannot read: its name holds a NUL byte") from None
     try:
         _check(path, os.fstat(descriptor), euid)
         with open(descriptor, "rb", closefd=False) as file:
@@ -80,7 +82,5 @@ def distrust(owner: int, mode: int) -> str:
     return ""
 
 
-def _reason(error: OSError | ValueError) -> str:
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno).lower()
-    return str(error)
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno or 0).lower()

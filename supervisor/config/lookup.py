@@ -26,7 +26,9 @@ def find(explicit: str | None, environ: Mapping[str, str], euid: int, cwd: str) 
         if os.path.exists(path):
             return path
     reason = f"no configuration: looked for {', '.join(candidates)}; name one with -c FILE"
-    raise ConfigError([Problem("respawnd", "", reason)])
+    if euid == 0 and os.path.exists(os.path.join(cwd, _NAME)):
+        reason += f" (root does not take ./{_NAME} by itself)"
+    raise ConfigError([Problem("", "", reason)])
 
 
 def _candidates(environ: Mapping[str, str], euid: int, cwd: str) -> list[str]:

@@ -30,6 +30,8 @@ class Source(NamedTuple):
 Read = Callable[[Any, Source], Any]
 _KINDS = {str: "text", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "a table"}
 _DIGITS = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+#: Stands for every number past all bounds: JSON's integers may be too large for a float.
+_BEYOND = 10**18
 _FLAGS = {"true": True, "false": False}
 
 
@@ -162,7 +164,7 @@ def duration(low: float = 0.0) -> Reader:
         if isinstance(value, str):
             seconds = quantity.parse_duration(plain(value, source).strip())
         else:
-            seconds = float(min(_number(value, source, f"a {form}"), 1e18))
+            seconds = float(max(-_BEYOND, min(_number(value, source, f"a {form}"), _BEYOND)))
         if not low <= seconds <= quantity.LONGEST:
             raise Refused(f"must be from {quantity.format_duration(low)} to 3650d, not {_shown_number(value)}")
         return seconds

@@ -165,7 +165,7 @@ SERVICE = Table(
 
 _STRATEGY = choice(("one-for-one",), later=("rest-for-one", "one-for-all"))
 GROUP = Table(
-    Key("services", list_of(NAME), [], "its members"),
+    Key("services", list_of(NAME), [], "its members; the name of another group stands for that group's"),
     Key("strategy", _STRATEGY, "one-for-one", "who restarts with whom"),
     later("give_up", ANYTHING, UNSET, "when the group gives up"),
 )

@@ -139,3 +139,86 @@ def test_what_it_amounts_to_loads_equal(tmp_path: Path, tree: dict[str, Any]) ->
     config = taken(tmp_path, {"service": tree})
     assert config is not None
     same_again(tmp_path, config)
+
+
+fragments = st.sampled_from(
+    [
+        *(
+            "[program:x]\n",
+            "[group:g]\n",
+            "[supervisord]\n",
+            "[include]\n",
+            "[inet_http_server]\n",
+            "[respawnd]\n",
+            "[DEFAULT]\n",
+        ),
+        *(
+            "command=",
+            "programs=",
+            "numprocs=",
+            "process_name=",
+            "environment=",
+            "files=",
+            "port=",
+            "startretries=",
+            "logfile=",
+        ),
+        *(
+            "%(process_num)d",
+            "%(ENV_PORT)s",
+            "%(here)s",
+            "%%",
+            "%",
+            "%(x",
+            "'",
+            '"',
+            ";",
+            " ;",
+            "#",
+            "\n",
+            "\n ",
+            ",",
+            "=",
+            ":",
+        ),
+        *(
+            "service:",
+            "x:",
+            "- ",
+            "  ",
+            "&a ",
+            "*a",
+            "<<: ",
+            "!!int ",
+            "{",
+            "}",
+            "[",
+            "]",
+            "? ",
+            "|",
+            ">",
+            "\t",
+            "\r",
+            "\ufeff",
+        ),
+        *("[service.x]\n", "command = ", '"""', "0", "1", "-1", "9" * 30, "true", "off", "é", "\u2028", "\x85", "\x00"),
+    ]
+)
+
+
+@pytest.mark.slow
+@shared
+@given(
+    name=st.sampled_from(["x.conf", "x.yaml", "x.toml", "Procfile"]), text=st.lists(fragments, max_size=12).map("".join)
+)
+def test_any_text(tmp_path: Path, name: str, text: str) -> None:
+    """No file of any format raises anything but a ConfigError, each on one line."""
+    try:
+        config = load(write(tmp_path / name, text), environ=ENVIRON, euid=USER)
+    except ConfigError as error:
+        lines = [str(problem) for problem in error.problems]
+    else:
+        lines = ["taken"]
+        same_again(tmp_path, config)
+    assert lines
+    assert not any("\n" in line for line in lines)

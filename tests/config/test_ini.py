@@ -212,7 +212,7 @@ def test_expansions(tmp_path: Path) -> None:
     )
     expected = ("web", "g", "007", "7", "1", str(tmp_path), os.uname().nodename, "1", "8080", "%", "7")
     assert expected == config.services["w7"].command
-    assert {"web": ("w7",), "g": ("w7",)} == config.groups
+    assert {"g": ("w7",)} == config.groups
 
 
 def test_a_percent_sign_in_the_environment_of_the_daemon(tmp_path: Path) -> None:
@@ -226,6 +226,13 @@ def test_no_processes(tmp_path: Path) -> None:
     """numprocs = 0 is a program that does not run."""
     config = program(tmp_path, "numprocs=0")
     assert ({}, {"web": ()}) == (config.services, config.groups)
+
+
+def test_a_group_named_after_a_program(tmp_path: Path) -> None:
+    """A program that is in a group makes none of its own, even where the two have one name."""
+    text = "[group:web]\nprograms=web,x\n[program:x]\ncommand=x\n[program:web]\ncommand=x\nnumprocs=2\n"
+    config = loaded(tmp_path, f"{text}process_name=%(group_name)s%(process_num)d\n", "x.conf")
+    assert {"web": ("web0", "web1", "x")} == config.groups
 
 
 def test_groups_over_files(tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ def test_the_order(tmp_path: Path) -> None:
 
 
 def test_root_does_not_look_where_it_stands(tmp_path: Path) -> None:
-    """A file that somebody put into a directory does not run as root because root works there."""
+    """A file that somebody put into a directory does not run as root because root works there; root is told so."""
     write(tmp_path / "here/respawnd.toml", "")
+    with pytest.raises(ConfigError, match=r"\(root does not take ./respawnd.toml by itself\)"):
+        find(None, {"HOME": str(tmp_path)}, 0, str(tmp_path / "here"))
     xdg = write(tmp_path / "xdg/respawnd/respawnd.toml", "")
     assert xdg == find(None, {"XDG_CONFIG_HOME": f"{tmp_path}/xdg"}, 0, str(tmp_path / "here"))
 

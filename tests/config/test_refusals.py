@@ -43,6 +43,8 @@ KEYS = [
     ),
     ('start_grace: must be a duration such as 250ms, 10s or 1h30m, not "soon"', 'start_grace = "soon"'),
     ("start_grace: must be from 0s to 3650d, not -1", "start_grace = -1"),
+    ("start_grace: must be from 0s to 3650d, not a number that low", f"start_grace = -{'9' * 400}"),
+    ("start_grace: must be from 0s to 3650d, not a number that large", f"start_grace = {'9' * 400}"),
     ("start_grace: must be a duration such as 250ms, 10s or 1h30m, not inf", "start_grace = inf"),
     ("start_grace: must be a duration such as 250ms, 10s or 1h30m, not a date", "start_grace = 2024-01-01"),
     ("success_exit.1: must be a whole number from 0 to 255, not 256", "success_exit = [0, 256]"),
@@ -262,7 +264,7 @@ def test_a_long_chain_is_no_cycle(tmp_path: Path) -> None:
         ("cannot read: no such file or directory", "missing.toml"),
         ("cannot read: not a regular file", "directory.toml"),
         ("cannot read: not UTF-8 at byte 2", "latin.toml"),
-        ("cannot read: embedded null byte", "nul\0.toml"),
+        ("cannot read: its name holds a NUL byte", "nul\0.toml"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, expected: str, name: str) -> None:

@@ -25,7 +25,6 @@ from supervisor.core.model import (
 )
 from tests.config.files import loaded, refused, service
 
-
 EVERY_KEY = """
 command = ["gunicorn", "app:app"]
 directory = "/srv/app"

@@ -16,7 +16,7 @@ from supervisor.config.formats.document import Document, Place
 from supervisor.config.formats.ini_program import KEYS, service
 from supervisor.config.formats.ini_servers import servers, supervisord
 from supervisor.config.overrides import loose, nest
-from supervisor.config.problem import LATER, Refused, dotted, nearest, quoted
+from supervisor.config.problem import LATER, Refused, dotted, nearest
 from supervisor.config.readers import Source, unknown
 from supervisor.config.schema import DAEMON, HTTP
 from supervisor.config.service_values import check_name
@@ -133,15 +133,14 @@ class _Programs:
         return values.get("programs", ini.names, [])
 
     def add_to(self, tree: dict[str, Any]) -> None:
-        """Put all services and groups into the tree."""
+        """Put all services and groups into the tree; a program that is in a group makes none of its own."""
         groups: dict[str, Any] = {}
+        grouped = {member for members in self.members.values() for member in members}
         processes = {name: self._processes(name) for name in self.programs}
         for name, found in processes.items():
-            if found != [name]:
+            if found != [name] and name not in grouped:
                 groups[name] = {"services": found}
         for group, members in self.members.items():
-            if group in groups and members != [group]:
-                self.findings.problem(f"group:{group}", "", f"program {quoted(group)} makes a group of the same name")
             groups[group] = {"services": [name for member in members for name in processes.get(member, [member])]}
         tree.update(service=self.services, group=groups)
 

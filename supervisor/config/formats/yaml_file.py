@@ -66,8 +66,8 @@ def load(text: str, place: Place) -> Document:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
         raise ConfigError([Problem(place.label, "", f"cannot parse: {error.problem or error.context}", line)]) from None
-    except (yaml.YAMLError, ValueError, OverflowError, TypeError, KeyError) as error:
-        # The library constructs values without checking them: !!int "x" and 2024-13-01 raise what they like.
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The library constructs values without checking them: !!int "", !!float x and 2024-13-01 raise what they like.
         raise ConfigError([Problem(place.label, "", f"cannot parse: {error}")]) from None
     if tree is None:
         tree = {}
