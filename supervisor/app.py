@@ -88,7 +88,7 @@ class App:
             self._build()
             self._serve()
             log.info("respawnd %s: %d services from %s", VERSION, len(self._config.services), self._config.path)
-            return self._loop.run()
+            return _in_a_thread(self._loop.run)
 
     def _prepare(self) -> None:
         """Directories, lock, log and limits."""
@@ -278,6 +278,29 @@ class App:
     def alive(self) -> bool:
         """Whether the loop turned within the last 10 s."""
         return time.monotonic() - self._turned < STALLED
+
+
+def _in_a_thread(run: Callable[[], int]) -> int:
+    """Run the loop in a thread of its own and wait for it; what it raises is raised here.
+
+    The kernel hands orphans to the main thread: with the loop elsewhere, they are the main thread's only children, and
+    telling them from lives costs nothing (host.lives).
+    """
+    results: list[int] = []
+    problems: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            results.append(run())
+        except BaseException as problem:  # noqa: BLE001 - raised again where it can end the program
+            problems.append(problem)
+
+    thread = threading.Thread(target=body, name="respawnd-loop")
+    thread.start()
+    thread.join()
+    if problems:
+        raise problems[0]
+    return results[0]
 
 
 def _make_directory(path: str) -> None:

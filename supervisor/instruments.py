@@ -85,7 +85,7 @@ def _threads() -> Samples:
     """Our threads that live; numbered ones of a pool count as one."""
     names = {thread.name.rstrip("0123456789").rstrip("-") for thread in threading.enumerate()}
     ours = sorted(name.removeprefix("respawnd-") for name in names if name.startswith("respawnd-"))
-    return [(("loop",), 1.0), *(((name,), 1.0) for name in ours)]
+    return [((name,), 1.0) for name in ours]
 
 
 def _depths(view: FleetView, server: Server, mail: int) -> Samples:

@@ -37,6 +37,9 @@ class State(Enum):
     EXITED = "exited"
     SCHEDULED = "scheduled"
 
+    # By identity, which is equality here: the library's own hashes the name, in Python, at each look into a set.
+    __hash__ = object.__hash__
+
     @property
     def word(self) -> str:
         """The state as users see it (architecture.md section 3)."""

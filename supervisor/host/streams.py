@@ -32,7 +32,7 @@ class Streams:
         self._directory = directory
         self._uid_of = uid_of
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        self._open: dict[UnitKey, set[str]] = {}
+        self._open: dict[UnitKey, dict[str, tuple[UnitSpec, str, int | None]]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, key: UnitKey, spec: UnitSpec) -> tuple[int, int]:
@@ -56,14 +56,15 @@ class Streams:
             return self._null
         if target == "inherit":
             return own
-        path = self.path(key, spec, stream) or ""
-        uid = self._uid_of(spec)
         with self._lock:
-            self._open.setdefault(key, set()).add(stream)
-            return self._capture.open(key, stream, path, spec.logs, uid)
+            streams = self._open.setdefault(key, {})
+            known = streams.get(stream)
+            if known is None or known[0] is not spec:
+                known = streams[stream] = (spec, self.path(key, spec, stream) or "", self._uid_of(spec))
+            return self._capture.open(key, stream, known[1], spec.logs, known[2])
 
     def forget(self, key: UnitKey) -> None:
         """The unit is no more."""
         with self._lock:
-            for stream in self._open.pop(key, ()):
+            for stream in self._open.pop(key, {}):
                 self._capture.close(key, stream)
