@@ -69,6 +69,8 @@ def _complaint(name: str, present: Mapping[str, list[UnitKey]], groups: Mapping[
         return f"no service {name}: the replicas of {head} are {_listed([str(key.replica) for key in present[head]])}"
     if any(sign in name for sign in "*?["):
         return f"no service {name}: nothing matches"
+    if name in groups:
+        return f"no service in group {name}"
     near = get_close_matches(head, [*present, *groups], 1)
     return f"no service {name}" + (f" (did you mean {near[0]}?)" if near else "")
 

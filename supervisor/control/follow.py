@@ -100,8 +100,10 @@ def obstacle(path: str) -> str | None:
         return None
     except OSError as error:
         return "no regular file" if error.errno == errno.ENXIO else (error.strerror or str(error)).lower()
-    with contextlib.closing(os.fdopen(descriptor, "rb", buffering=0)) as file:
-        return None if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else "no regular file"
+    try:
+        return None if stat.S_ISREG(os.fstat(descriptor).st_mode) else "no regular file"
+    finally:
+        os.close(descriptor)
 
 
 def output(voices: Sequence[Voice], lines: int, *, follow: bool, as_json: bool) -> Callable[[Stream], None]:
