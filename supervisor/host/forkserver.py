@@ -21,6 +21,7 @@ import select
 import socket
 import sys
 import threading
+import time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -147,12 +148,12 @@ class ForkServer:
         if sock is not None:
             sock.close()
 
-    def outcome(self, status: int) -> tuple[int, Failure | None]:
-        """Wait for the end of a launch and close its pipe: the pid, and what failed if something did.
+    def outcome(self, status: int) -> tuple[int, Failure | None, float]:
+        """Wait for the end of a launch and close its pipe: the pid, what failed if something did, the seconds of exec.
 
         A process that failed is reaped. Raises Refusal of the stage forkserver where the server died first.
         """
-        told = _drain(status)
+        told, seconds = _drain(status)
         words = told.decode(errors="surrogateescape").split(" ", 3)
         if not words[0]:
             raise Refusal("forkserver", errno.EPIPE, "fork server: it ended before it had started the process")
@@ -161,11 +162,11 @@ class ForkServer:
             self._learn()
             self._spares.discard(pid)
         if len(words) < 4:
-            return pid, None
+            return pid, None, seconds
         if pid:  # 0: it could not even be forked
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        return pid, (words[1], int(words[2]), words[3])
+        return pid, (words[1], int(words[2]), words[3]), seconds
 
     def _learn(self) -> None:
         """Read which spares there are: each says its pid. With the lock held."""
@@ -223,14 +224,16 @@ def _reap(pid: int, timeout: float) -> None:
         os.close(pidfd)
 
 
-def _drain(status: int) -> bytes:
+def _drain(status: int) -> tuple[bytes, float]:
+    """All that a status pipe tells, and the seconds from its first word, which is said just before exec, to its end."""
     try:
-        told = b""
+        told = os.read(status, 4096)
+        began = time.monotonic()
         while piece := os.read(status, 4096):
             told += piece
     finally:
         os.close(status)
-    return told
+    return told, time.monotonic() - began
 
 
 @contextlib.contextmanager

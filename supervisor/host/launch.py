@@ -61,45 +61,39 @@ class Launcher:
         """Launch; the answer if it is known at once, None if it is posted later. For the loop's thread."""
         try:
             recipe = self._recipes.ready(effect.key, effect.spec)
-        except Refusal as refusal:
-            return _failed(effect, refusal.error)
-        job: Callable[[], Answer]
-        if isinstance(recipe, Plain):
-            if inline_ok and recipe.program.score > 0:
-                return self._guarded(partial(self._plain, effect, recipe), effect)
-            job = partial(self._plain, effect, recipe)
-        elif recipe is not None:
-            begun = self._begin(effect, recipe)
-            if isinstance(begun, LaunchFailed):
-                return begun
-            job = begun
-        else:
-            job = partial(self._slowly, effect)
-        program = recipe.program if recipe is not None else None
+            if isinstance(recipe, Plain):
+                if inline_ok and recipe.program.score > 0:
+                    return self._plain(effect, recipe)
+                job: Callable[[], Answer] = partial(self._plain, effect, recipe)
+            elif recipe is not None:
+                job = self._begin(effect, recipe)
+            else:
+                job = partial(self._slowly, effect)
+            return self._hand_over(effect, job, recipe)
+        except Exception as error:  # noqa: BLE001 - whatever it is costs this launch, and is told with it
+            return _failure(effect, error)
+
+    def _hand_over(self, effect: Launch, job: Callable[[], Answer], recipe: Plain | Staged | None) -> Answer | None:
+        """Give a job to a launcher thread."""
         self._waiting.add((effect.key, effect.life))
         try:
-            self._threads.submit(partial(self._answered, job, effect), slow=program is not None and program.slow)
+            self._threads.submit(partial(self._answered, job, effect), slow=recipe is not None and recipe.program.slow)
         except RuntimeError as error:
             self._waiting.discard((effect.key, effect.life))
+            if isinstance(recipe, Staged):
+                return job()  # it may have begun, and must not be left alone
             return _failed(effect, LaunchError("launcher", errno.EAGAIN, f"launcher: {error}"))
         return None
 
     # --- in whichever thread -----------------------------------------------------------------------------------------
 
-    def _guarded(self, job: Callable[[], Answer], effect: Launch) -> Answer:
-        """The answer of a job in any case."""
-        try:
-            return job()
-        except Refusal as refusal:
-            return _failed(effect, refusal.error)
-        except Exception as error:  # noqa: BLE001 - whatever it is costs this launch, and is told with it
-            return _failed(effect, LaunchError("launcher", errno.EIO, f"launcher: {error!r}"))
-
     def _answered(self, job: Callable[[], Answer], effect: Launch) -> None:
         """Run a job in a launcher thread and post its answer."""
         answer: Answer = _failed(effect, LaunchError("launcher", errno.EIO, "launcher: its thread died"))
         try:
-            answer = self._guarded(job, effect)
+            answer = job()
+        except Exception as error:  # noqa: BLE001 - as in launch
+            answer = _failure(effect, error)
         finally:
             # Until the loop has taken the answer and let go of it, its child is not known there: see `in_flight`.
             self._untaken.add(ref(answer, self._untaken.discard))
@@ -140,13 +134,10 @@ class Launcher:
                     return self._plain(effect, again)
         return _failed(effect, refusal.error)
 
-    def _begin(self, effect: Launch, recipe: Staged) -> Callable[[], Answer] | LaunchFailed:
+    def _begin(self, effect: Launch, recipe: Staged) -> Callable[[], Answer]:
         """Ask the fork server at once if that takes no waiting; what is left to do in a thread."""
         began = self._clock()
-        try:
-            status = self._send(effect, recipe, wait=False)
-        except Refusal as refusal:
-            return _failed(effect, refusal.error)
+        status = self._send(effect, recipe, wait=False)
         if status is None:
             return partial(self._slowly, effect)
         return partial(self._finish, effect, recipe, began, status)
@@ -156,16 +147,15 @@ class Launcher:
         return self._server.send(recipe.wish, (self._null, *self._streams(effect)), wait=wait)
 
     def _finish(self, effect: Launch, recipe: Staged, began: float, status: int) -> Answer:
-        pid, failure = self._outcome(effect, recipe, status)
+        pid, failure, seconds = self._outcome(effect, recipe, status)
         at = self._clock()
         if failure is not None:
             self._recipes.forget(effect.key)
             raise recipe.refusal(failure)
-        if recipe.program is not None:
-            recipe.program.took(at - began)
+        recipe.program.took(seconds)  # not what it waited for the server
         return Launched(effect.key, effect.life, pid, at, time.time(), at - began)
 
-    def _outcome(self, effect: Launch, recipe: Staged, status: int) -> tuple[int, Failure | None]:
+    def _outcome(self, effect: Launch, recipe: Staged, status: int) -> tuple[int, Failure | None, float]:
         """What became of a staged launch. One that died with its server was nothing yet, and is asked for again."""
         for _ in range(_DEATHS):
             try:
@@ -223,6 +213,13 @@ def _stage(recipe: Plain, number: int) -> Refusal:
         if not os.access(directory, os.X_OK):
             return refuse("chdir", errno.EACCES, directory)
     return refuse("exec", number, recipe.program.path)
+
+
+def _failure(effect: Launch, error: Exception) -> LaunchFailed:
+    """The answer that an exception is."""
+    if isinstance(error, Refusal):
+        return _failed(effect, error.error)
+    return _failed(effect, LaunchError("launcher", errno.EIO, f"launcher: {error!r}"))
 
 
 def _failed(effect: Launch, error: LaunchError) -> LaunchFailed:

@@ -83,7 +83,11 @@ class Programs:
             return known
         found = look_up(name, path, cwd)
         self._found[name, path, cwd] = found
-        return self._programs.setdefault(found, Program(found))
+        return self.named(found)
+
+    def named(self, path: str) -> Program:
+        """The program of that path, or of that name where somebody else looks for it."""
+        return self._programs.get(path) or self._programs.setdefault(path, Program(path))
 
     def lost(self, program: Program) -> None:
         """It is not there any more: look again, and judge its speed anew."""

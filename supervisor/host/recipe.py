@@ -46,12 +46,8 @@ class Staged:
 
     __slots__ = ("account", "program", "spec", "variables", "wish")
 
-    def __init__(
-        self, spec: UnitSpec, program: Program | None, variables: Mapping[str, str], account: Account | None
-    ) -> None:
-        self.spec, self.account = spec, account
-        #: Set where the daemon itself has looked the program up: another user may see other files.
-        self.program = program
+    def __init__(self, spec: UnitSpec, program: Program, variables: Mapping[str, str], account: Account | None) -> None:
+        self.spec, self.program, self.account = spec, program, account
         self.variables = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
         name = spec.command[0]
         path = variables.get("PATH", environ.DEFAULT_PATH)
@@ -121,10 +117,7 @@ class Recipes:
         path = variables.get("PATH", environ.DEFAULT_PATH)
         recipe: Plain | Staged
         if self._staged(spec):
-            program = None
-            if account is None or not account.change:
-                program = self.programs.find(spec.command[0], path, spec.directory)
-            recipe = Staged(spec, program, variables, account)
+            recipe = Staged(spec, self._judged(spec, path, account), variables, account)
         else:
             recipe = Plain(spec, self.programs.find(spec.command[0], path, spec.directory), variables)
         if not spec.env_files:
@@ -147,6 +140,12 @@ class Recipes:
             or bool(spec.limits)
             or (spec.directory is not None and not CAN_CHDIR)
         )
+
+    def _judged(self, spec: UnitSpec, path: str, account: Account | None) -> Program:
+        """The program of a staged unit. Where another user runs it, that user looks for it: here it is but a name."""
+        if account is None or not account.change:
+            return self.programs.find(spec.command[0], path, spec.directory)
+        return self.programs.named(spec.command[0])
 
     def _program(self, spec: UnitSpec) -> Program | None:
         """The program of a plain unit if it was launched before, by whichever unit."""

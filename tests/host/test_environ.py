@@ -31,8 +31,8 @@ def file(tmp_path: Path) -> Path:
 def test_what_was_meant_for_the_daemon_stays_with_it() -> None:
     """The words of the service manager, of tracing and of the daemon's own are not inherited; all else is."""
     meant = """NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID LISTEN_FDS LISTEN_PID LISTEN_FDNAMES FDSTORE MAINPID
-        JOURNAL_STREAM INVOCATION_ID CREDENTIALS_DIRECTORY MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE TRACEPARENT TRACESTATE BAGGAGE
-        RESPAWND_STATE_DIR RESPAWND_LIFE""".split()
+        JOURNAL_STREAM INVOCATION_ID CREDENTIALS_DIRECTORY MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE TRACEPARENT
+        TRACESTATE BAGGAGE RESPAWND_STATE_DIR RESPAWND_LIFE""".split()
     kept = {"PATH": "/bin", "LANG": "C", "LISTENER": "1", "TZ": ""}
     assert kept == inherited(dict.fromkeys(meant, "x") | kept)
 

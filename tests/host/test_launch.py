@@ -303,3 +303,18 @@ def test_scripts_of_another_interpreter(host: Rig, tmp_path: Path) -> None:
     script.write_text(f"#!{sys.executable} -IS\nprint(__file__)\n")
     script.chmod(0o755)
     assert f"{script}\n" == host.output(spec(str(script)))
+
+
+def test_without_threads(host: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started a plain launch is refused, and a staged one that has begun is seen to its end."""
+    staged = spec("true", **STAGED)
+    host.wait(host.pid(staged))
+
+    def refuse(job: object, *, slow: bool) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(host.launcher._threads, "submit", refuse)
+    error = host.refused(spec("true", name="other"))
+    assert ("launcher", errno.EAGAIN, "launcher: can't start new thread") == (error.stage, error.errno, error.text)
+    assert isinstance(host.start(staged), Launched)
+    assert 0 == host.launcher.in_flight()

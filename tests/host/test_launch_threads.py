@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor.host import launch_threads
 from supervisor.host.launch_threads import LaunchThreads
 
 BASE = 2 * (os.cpu_count() or 1)
@@ -106,14 +105,14 @@ def test_when_no_thread_can_be_started(gate: Gate, monkeypatch: pytest.MonkeyPat
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(launch_threads.threading.Thread, "start", refuse)
+        patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="can't start"):
             gate.threads.submit(gate.open.set, slow=False)
     assert gate.passes()
     gate.stuck()
     gate.begun.get(timeout=10)
     with monkeypatch.context() as patch:
-        patch.setattr(launch_threads.threading.Thread, "start", refuse)
+        patch.setattr(threading.Thread, "start", refuse)
         gate.stuck()
     gate.open.set()
     assert gate.passes()
