@@ -50,6 +50,7 @@ log = logging.getLogger("respawnd")
 STALLED = 10.0
 #: Seconds between switches of threads at most: 5 ms by default, which a computing thread would keep a respawn waiting for.
 SWITCH_INTERVAL = 0.0001
+_UMASK = 0o022  # product.md section 3: what a service has that does not ask for another
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -109,6 +110,7 @@ class App:
         pipes.reserve(4 * replicas)
         self._diary = diary.configure(settings.log_level, settings.log_format, settings.log_target)
         self._closing.callback(self._diary.close, 2.0)
+        os.umask(_UMASK)
         sys.setswitchinterval(SWITCH_INTERVAL)
         kernel.return_memory()
 

@@ -82,7 +82,7 @@ _LINES: dict[State, tuple[int, str]] = {
     State.STARTING: (logging.INFO, "Starting %s: pid %s"),
     State.RUNNING: (logging.INFO, "Started %s: pid %s"),
     State.WAITING: (logging.INFO, "Waiting to start %s: for %s"),
-    State.STOPPING: (logging.INFO, "Stopping %s: %s"),
+    State.STOPPING: (logging.DEBUG, "Stopping %s: %s"),
     State.KILLING: (logging.WARNING, "Killing %s: %s did not end in time"),
 }
 

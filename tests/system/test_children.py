@@ -105,7 +105,7 @@ def test_output_is_captured_raw_and_shown(daemon: Make) -> None:
     one = daemon(service(r"printf 'a\001b\nlast\n'; echo problem >&2; exec sleep 600")).start()
     file = one.directory / "state" / "log" / "bad" / "0" / "stdout.log"
     eventually(lambda: file.exists() and file.read_bytes() == b"a\x01b\nlast\n", what="captured output")
-    shown = one.run("logs", "-n", "1", "bad")
+    shown = one.run("logs", "--stdout", "-n", "1", "bad")
     assert (0, "last\n") == (shown.returncode, shown.stdout)
     assert "problem\n" == one.run("logs", "--stderr", "bad").stdout
 
