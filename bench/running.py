@@ -76,7 +76,10 @@ class Running:
 
     def settle(self) -> None:
         """Wait until it says it is ready and the start is over: half a second with less than 1 % of a core."""
-        self.subject.wait_ready(self.place)
+        try:
+            self.subject.wait_ready(self.place)
+        except scrape.NotReady as late:
+            raise Broken(f"{self.name}: {late}{self._last_words()}") from late
         until = time.monotonic() + 10
         spent = proc.cpu_seconds(self.pid)
         while time.monotonic() < until:
