@@ -10,11 +10,11 @@ import click
 
 from supervisor.cli.fault import FAILED, INTERRUPTED, CommandError, complain
 from supervisor.cli.link import Link, units_path
-from supervisor.cli.options import config_option, json_option, names_argument, socket_option
+from supervisor.cli.options import PATIENCE, config_option, json_option, names_argument, socket_option
 from supervisor.cli.reach import reach
 
 _timeout = click.option(
-    "--timeout", type=click.FloatRange(0, 3600), default=60.0, show_default=True, help="Seconds to wait for the result."
+    "--timeout", type=PATIENCE, default="60s", show_default=True, help="How long to wait for the result."
 )
 _no_wait = click.option("--no-wait", is_flag=True, help="Return when the command was accepted.")
 _NAMES = "A NAME is a service, a glob ('web*'), a replica (web:2), a group, or all."
@@ -37,20 +37,19 @@ def _command(verb: str, text: str) -> click.Command:
 
 start = _command(
     "start",
-    """Start services, and what they depend on. Clears their failures.
-
-    Done when each has run for half a second past its start_grace, or, a oneshot, when it has ended well.""",
+    "Start services, and what they depend on. Clears their failures. Done when each has run for half a second and past "
+    "its start_grace, or, a oneshot, when it has ended well.",
 )
 stop = _command(
     "stop",
-    """Stop services, dependents first. They stay stopped until they are started.
-
-    Done when nothing of them is left.""",
+    "Stop services, dependents first. They stay stopped until they are started. Done when nothing of them is left.",
 )
 restart = _command("restart", "Stop services and start them again. Clears their failures. Done as start is.")
 
 
-@click.command(help=f"Send SIGNAL (HUP, SIGUSR1, 10, ...) to the main process of services.\n\n{_NAMES}")
+@click.command(
+    help=f"Send a signal to services.\n\nSIGNAL is HUP, SIGUSR1, 10 or the like; main processes get it. {_NAMES}"
+)
 @click.argument("number", metavar="SIGNAL")
 @names_argument
 @config_option

@@ -36,10 +36,10 @@ def logs(
     follow: bool,
     as_json: bool,
 ) -> int:
-    """Show the end of the captured output of a service, both its streams, and of each of its replicas.
+    """Show what services wrote.
 
-    Where there is more than one to show, headers tell them apart, as tail has them. With --json each line is an object
-    with unit, stream and text.
+    The end of the captured output, of both streams and of every replica. Where there is more than one to show, headers
+    tell them apart, as tail has them. With --json each line is an object with unit, stream and text.
     """
     query = {"lines": [str(lines)], "stream": [stream or "both"], "follow": ["1" if follow else "0"]}
     query["format"] = ["ndjson" if as_json else "text"]

@@ -8,7 +8,7 @@ import click
 
 from supervisor.cli.fault import FAILED, INTERRUPTED, CommandError, complain
 from supervisor.cli.link import Link
-from supervisor.cli.options import config_option, socket_option
+from supervisor.cli.options import PATIENCE, config_option, socket_option
 from supervisor.cli.reach import reach
 
 _RESTING = frozenset({"stopped", "exited", "fatal", "backoff", "waiting"})
@@ -19,11 +19,12 @@ _RESTING = frozenset({"stopped", "exited", "fatal", "backoff", "waiting"})
 @socket_option
 @click.option("--now", is_flag=True, help="Kill what lives instead of asking it to end.")
 @click.option("--no-wait", is_flag=True, help="Return when the shutdown has begun.")
-@click.option("--timeout", type=click.FloatRange(0, 3600), default=120.0, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=PATIENCE, default="2m", show_default=True, help="How long to wait for the end.")
 def shutdown(config: str | None, socket: str | None, timeout: float, *, now: bool, no_wait: bool) -> int:
-    """Stop everything in reverse dependency order, then end the daemon.
+    """Stop everything, then end the daemon.
 
-    Done when the daemon's process has ended. Past daemon.shutdown_timeout it kills what is left.
+    Services are stopped in reverse dependency order. Done when the daemon's process has ended. Past
+    daemon.shutdown_timeout it kills what is left.
     """
     link = reach(config, socket, writes=True)
     with link.watched() as ended:

@@ -50,7 +50,9 @@ Row = Mapping[str, Any]
 @socket_option
 @json_option
 def status(names: tuple[str, ...], config: str | None, socket: str | None, *, problems: bool, as_json: bool) -> int:
-    """Show state, pid, uptime, restarts, last exit, processor, memory and next start.
+    """Show what runs, and why the rest does not.
+
+    State, pid, uptime, restarts, last exit, processor, memory and next start.
 
     A NAME is a service, a glob ('web*'), a replica (web:2), a group, or all. Processor time is a share of one processor
     since the last question (at first since the start), memory is resident; both are of the service's whole session.

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from supervisor.config.quantity import format_signal
 from supervisor.control import body
 from supervisor.control.act import EVENTS, Action, ClosingError, Line, line
 from supervisor.control.body import RefusedError
@@ -165,9 +166,9 @@ class Api:
         """Send a signal to main processes."""
         number = body.signal_number(body.fields(request, {"signal": object}).get("signal"))
         keys = self._keys(_names(request))
-        log.info("Asked to send %s to %s by %s", body.signal_name(number), _brief(keys), request.peer)
+        log.info("Asked to send %s to %s by %s", format_signal(number), _brief(keys), request.peer)
         problems = _in_loop(lambda: self._daemon.signal(keys, number))
-        sent = f"sent {body.signal_name(number)}"
+        sent = f"sent {format_signal(number)}"
         view = self._daemon.view()
         results = (line(view, key, key not in problems, problems.get(key, sent)) for key in keys)
         return Response(200, b"".join(encoded(result) for result in results), _NDJSON)

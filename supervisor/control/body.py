@@ -6,18 +6,16 @@ raises RefusedError has its answer in it; `api` hands that out.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from typing import Any
 
-from supervisor.config.problem import nearest, quoted
+from supervisor.config.problem import Refused, nearest, quoted
+from supervisor.config.quantity import parse_signal
 from supervisor.control.request import Request
 from supervisor.control.response import problem
 
 #: Seconds that the result of a command is waited for when the caller does not say, and at most.
 PATIENCE, LONGEST_PATIENCE = 60.0, 3600.0
-#: Signal numbers of Linux (signal(7)): 1 to 64.
-_SIGNALS = range(1, 65)
 _LONGEST_NUMBER = 7
 _FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 
@@ -89,25 +87,11 @@ def one_of(request: Request, name: str, words: tuple[str, ...]) -> str:
     return text
 
 
-def signal_name(number: int) -> str:
-    """A signal as people call it; those between the realtime ones have numbers only."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def signal_number(value: object) -> int:
     """A signal by its number, or by its name with or without SIG, in any case."""
-    if isinstance(value, str):
-        name = value.upper().removeprefix("SIG")
-        if name.isdecimal():
-            value = int(name)
-        elif f"SIG{name}" in signal.Signals.__members__:
-            return int(signal.Signals[f"SIG{name}"])
-        else:
-            near = nearest(name, [one.removeprefix("SIG") for one in signal.Signals.__members__])
-            raise RefusedError(400, f"cannot send signal {quoted(value)}: there is none of that name{near}")
-    if isinstance(value, int) and not isinstance(value, bool) and value in _SIGNALS:
-        return value
-    raise RefusedError(400, f"cannot send signal {value!r}: it is a name such as HUP or a number from 1 to 64")
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        try:
+            return parse_signal(str(value))
+        except Refused as refused:
+            raise RefusedError(400, f"cannot send it: signal {refused}") from None
+    raise RefusedError(400, "cannot send it: the body must have a signal, by name or number")

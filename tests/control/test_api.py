@@ -201,7 +201,7 @@ def test_signals(tmp_path: Path) -> None:
     fake.unsignalled = {"db": "no such process"}
     with serving(fake, tmp_path) as site:
         said = lines(post(site, "/api/v1/services/all/signal", {"signal": "usr1"}))
-    assert [("web", True, "sent SIGUSR1"), ("db", False, "no such process")] == [
+    assert [("web", True, "sent USR1"), ("db", False, "no such process")] == [
         (line["unit"], line["ok"], line["text"]) for line in said
     ]
     assert [(("web:0", "db:0"), 10)] == fake.signals

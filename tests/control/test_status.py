@@ -140,13 +140,13 @@ def test_scheduled_is_a_kind_of_waiting() -> None:
 
 @pytest.mark.slow
 def test_what_a_session_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory and processor time of all processes of the session: one burns, and its child counts with it."""
+    """Memory and processor time of all processes of the session: what its child burns counts."""
     fake = daemon(spec("web"), boot=False, held=("web",))
     fake.step(ev.Start((key_of("web"),)))
-    burn = "import os\nos.fork()\nprint(flush=True)\nwhile True: pass"
+    burn = "import os\npid = os.fork()\nwhile not pid: pass\nprint(pid, flush=True)\nos.waitpid(pid, 0)"
     with subprocess.Popen(["python3", "-c", burn], start_new_session=True, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
-        child.stdout.readline()
+        burner = int(child.stdout.readline())
         unit = fake.unit("web")._replace(state=State.RUNNING, pid=child.pid, started_at=time.monotonic())
         asked = Usage()
         first = asked.of([unit])[unit.key]
@@ -154,10 +154,10 @@ def test_what_a_session_uses(monkeypatch: pytest.MonkeyPatch) -> None:
         assert first is not None
         assert first.cpu_percent == asked.of([unit])[unit.key].cpu_percent  # too soon for another answer
         monkeypatch.setattr(usage, "SHORTEST", 0.1)
-        while (burnt := procfs.entry(child.pid)) is not None and burnt.ticks < ENOUGH:
+        while (burnt := procfs.entry(burner)) is not None and burnt.ticks < ENOUGH:
             select.select([], [], [], 0.01)
         assert asked.of([unit])[unit.key].cpu_percent > 10
-        os.killpg(child.pid, 9)
+        os.kill(burner, 9)
 
 
 def test_a_pid_that_is_nobody_uses_nothing() -> None:
