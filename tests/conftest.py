@@ -66,14 +66,19 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 @pytest.fixture(autouse=True)
-def no_leaks() -> Iterator[None]:
-    """Fail a test that leaves a thread, a child or a descriptor behind; what is on its way out gets two seconds."""
+def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread, a child or a descriptor behind; what is on its way out gets two seconds.
+
+    In tests/system/ a daemon may be killed: its children come to us, the dead are reaped, the living are a leak.
+    """
+    orphans = "system" in request.path.parts
+    leaks.adopt_orphans(orphans)
     before = leaks.Census.take()
     yield
-    left = before.leftover()
+    left = before.leftover(orphans=orphans)
     if left:
         gc.collect()  # a cycle may still hold a closed-over socket; only now, for a collection costs more than a test
-        left = before.leftover(grace=2.0)
+        left = before.leftover(grace=2.0, orphans=orphans)
     if left:
         leaks.clear(before)
         pytest.fail(f"left behind: {', '.join(left)}", pytrace=False)

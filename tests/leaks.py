@@ -1,16 +1,19 @@
 """The census behind the leak guard: threads, children and descriptors of this process, before and after a test.
 
 Nothing here sleeps: a thread is waited for by joining it, a child by its pidfd. A child that has ended but was not
-reaped is a leak too.
+reaped is a leak too. Where a test runs a daemon as a process of its own, the process that runs the tests is a
+subreaper: what the daemon leaves behind comes to it and is seen; of those orphans, the dead are reaped without a word.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
 import threading
 import time
+from collections.abc import Iterable
 
 from attrs import frozen
 
@@ -41,11 +44,26 @@ def children() -> frozenset[int]:
 def described(pid: int) -> str:
     """Return a child's command line for the message, or its name when it is a zombie."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as cmdline, open(f"/proc/{pid}/comm", encoding="utf-8") as comm:
+        with open(f"/proc/{pid}/cmdline", "rb") as cmdline, open(f"/proc/{pid}/stat", "rb") as stat:
             words = cmdline.read().replace(b"\0", b" ").decode(errors="replace").strip()
-            return f"child {pid} ({words or comm.read().strip() + ', a zombie'})"
+            name, _, rest = stat.read().partition(b"(")[2].decode(errors="replace").rpartition(")")
+            return f"child {pid} ({words or name}{', a zombie' if rest.split()[0] == 'Z' else ''})"
     except FileNotFoundError:
         return f"child {pid}"
+
+
+def adopt_orphans(yes: bool) -> None:
+    """Make this process a child subreaper, or no longer (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    ctypes.CDLL(None).prctl(36, int(yes), 0, 0, 0)
+
+
+def reap(pids: Iterable[int]) -> None:
+    """Reap those of these children that have ended."""
+    for pid in pids:
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            continue
 
 
 @frozen
@@ -61,13 +79,18 @@ class Census:
         """Count now."""
         return cls(frozenset(threading.enumerate()), children(), descriptors())
 
-    def leftover(self, grace: float = 0.0) -> list[str]:
-        """Name what is here now and was not then, giving it up to `grace` seconds to go."""
+    def leftover(self, grace: float = 0.0, *, orphans: bool = False) -> list[str]:
+        """Name what is here now and was not then, giving it up to `grace` seconds to go.
+
+        With `orphans` dead children are reaped: the daemon that had them was killed, and could not.
+        """
         end = time.monotonic() + grace
         for thread in frozenset(threading.enumerate()) - self.threads:
             thread.join(max(0.0, end - time.monotonic()))
         for pid in children() - self.children:
             wait_for_exit(pid, max(0.0, end - time.monotonic()))
+        if orphans:
+            reap(children() - self.children)
         now = Census.take()
         return [
             *(f"thread {thread.name}" for thread in now.threads - self.threads),

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 LAYERS = {
     "supervisor.cli": 6,
     "supervisor.app": 5,
-    "supervisor.instruments": 5,
     "supervisor.instruments": 5,  # the app's wiring of the metrics page
     "supervisor.control": 4,
     "alerts.receive": 4,
