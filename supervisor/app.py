@@ -1,7 +1,7 @@
 """The whole daemon, wired: who is made first, who is told what, who ends last. The only module that knows everyone.
 
-Order of start: configuration (by the caller), directories, lock, log, descriptors, signals, sockets; everything that can be
-refused is refused before the first service is started. Order of end: services, HTTP, output, log, lock.
+Order of start: configuration (by the caller), directories, lock, log, descriptors, signals, sockets; everything that
+can be refused is refused before the first service is started. Order of end: services, HTTP, output, log, lock.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ log = logging.getLogger("respawnd")
 
 #: Seconds without a turn after which /-/healthy says no.
 STALLED = 10.0
-#: Seconds between switches of threads at most: 5 ms by default, which a computing thread would keep a respawn waiting for.
+#: Seconds between switches of threads at most: 5 ms by default, for which a computing thread would hold up a respawn.
 SWITCH_INTERVAL = 0.0001
 _UMASK = 0o022  # product.md section 3: what a service has that does not ask for another
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -80,7 +80,7 @@ class App:
         self._mailbox: Mailbox[Event | Ask] = Mailbox()
         self._closing = contextlib.ExitStack()
 
-    # --- life ------------------------------------------------------------------------------------------------------------
+    # --- life --------------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Start, supervise, end; the exit status. Raises CannotRun before anything was started."""
@@ -130,9 +130,16 @@ class App:
         )
         self._closing.callback(launcher.stop, 2.0)
         self._edge = HostEdge(
-            launcher, self._streams, self._mailbox, signals, self._on_signal, lambda key, n: life_tag(self._instance, key, n)
+            launcher,
+            self._streams,
+            self._mailbox,
+            signals,
+            self._on_signal,
+            lambda key, n: life_tag(self._instance, key, n),
         )
-        limits = Limits(settings.respawn_rate, settings.respawn_burst, settings.start_parallelism, settings.shutdown_timeout)
+        limits = Limits(
+            settings.respawn_rate, settings.respawn_burst, settings.start_parallelism, settings.shutdown_timeout
+        )
         self._fleet = Fleet(self._config.services, limits, time.monotonic())
         observers = (self._recorder.observe, narrate)
         self._loop = Loop(
@@ -166,7 +173,7 @@ class App:
         server.start()
         self._closing.callback(server.stop, 2.0)
 
-    # --- in the loop's turn -----------------------------------------------------------------------------------------------
+    # --- in the loop's turn ------------------------------------------------------------------------------------------
 
     def _on_turn(self, now: float, late: float | None) -> None:
         self._turned = now
@@ -197,7 +204,7 @@ class App:
         self._loop.shutdown(hurry=self._signalled)
         self._signalled = True
 
-    # --- what control surfaces may ask (control.daemon.Daemon) -------------------------------------------------------------
+    # --- what control surfaces may ask (control.daemon.Daemon) -------------------------------------------------------
 
     def view(self) -> FleetView:
         """The present picture of the fleet."""
@@ -271,7 +278,9 @@ class App:
         unit = self.view().units.get(key)
         return self._streams.path(key, unit.spec, stream) if unit is not None else None
 
-    def exposition(self, accept: str, encoding: str, names: tuple[str, ...]) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    def exposition(
+        self, accept: str, encoding: str, names: tuple[str, ...]
+    ) -> tuple[bytes, tuple[tuple[str, str], ...]]:
         """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it."""
         self._counts.carry(self.view().units)
         page = self._exposition.page(accept, encoding, names)

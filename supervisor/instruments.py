@@ -1,6 +1,7 @@
-"""What the daemon's parts tell of themselves on the metrics page, read when a page is made: wiring, no state of the loop.
+"""What the daemon's parts tell of themselves on the metrics page, read when one is made: wiring, no state of the loop.
 
-Rules: nothing here is called by the loop; a reading is quick, and one that fails costs its own family (metrics.exposition).
+Rules: nothing here is called by the loop; a reading is quick, and one that fails costs its own family
+(metrics.exposition).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def loaded(recorder: Recorder, config: Config | None) -> None:
         recorder.put("respawnd_config_hash", float(int.from_bytes(digest, "big")))
 
 
-def wire(  # noqa: PLR0913 - each part that tells of itself
+def wire(
     recorder: Recorder,
     view: Callable[[], FleetView],
     server: Server,

@@ -1,9 +1,10 @@
 """The loop: the single writer. It turns what happened into events for the fleet and the fleet's answers into effects.
 
-Rules: it imports only the core; the edge, the clock and the observers are handed in. Nothing in a turn blocks but the wait
-for events, and it turns at least every `LONGEST` seconds, so that a stall can be told from idleness. Effects of an event are
-carried out before the next event is decided, so that a respawn waits for nothing but its own decision; observers hear of it
-in the next moment in which no event waits: in a crash storm, what is told of it comes after what is done about it.
+Rules: it imports only the core; the edge, the clock and the observers are handed in. Nothing in a turn blocks but the
+wait for events, and it turns at least every `LONGEST` seconds, so that a stall can be told from idleness. Effects of an
+event are carried out before the next event is decided, so that a respawn waits for nothing but its own decision;
+observers hear of it in the next moment in which no event waits: in a crash storm, what is told of it comes after what
+is done about it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Loop:
     deadline woke it, by how many seconds it came late; `on_event` each event after it was taken.
     """
 
-    def __init__(  # noqa: PLR0913 - the seams of the loop, each handed in
+    def __init__(
         self,
         fleet: Fleet,
         edge: Edge,
@@ -64,7 +65,7 @@ class Loop:
         return self._code
 
     def turn(self) -> None:
-        """Wait for events or the next deadline, and take them all; observers are told when nothing more urgent is there."""
+        """Wait for events or the next deadline, and take them all; observers are told when nothing is more urgent."""
         batch = self._edge.wait(0.0) if self._facts else ()
         if not batch or len(self._facts) > MOST_FACTS:
             self._tell_all()

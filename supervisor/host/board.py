@@ -1,4 +1,4 @@
-"""The board: where the loop hangs its newest picture of the fleet and others read it, or wait for one that suits them."""
+"""The board: where the loop hangs its newest picture of the fleet and others read it, or wait for one they need."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ class Board:
         self._waiting = 0
 
     def publish(self, view: FleetView) -> None:
-        """Hang up a new picture. The lock is taken only when somebody waits, and a waiter holds it for one
-        comparison at most."""
+        """Hang up a new picture.
+
+        The lock is taken only when somebody waits, and a waiter holds it for one comparison at most.
+        """
         self.view = view
         if self._waiting:
             with self._changed:

@@ -1,7 +1,7 @@
-"""The edge: one epoll over pidfds, mailbox and signals; it turns what the kernel says into events, and carries out effects.
+"""The edge: one epoll over pidfds, mailbox, signals; it turns the kernel's news into events, and carries effects out.
 
-Rules: events of one wait come out in the order of precedence (core.events); a death is looked at once, where it is seen;
-nothing here blocks but `wait`.
+Rules: events of one wait come out in the order of precedence (core.events); a death is looked at once, where it is
+seen; nothing here blocks but `wait`.
 """
 
 from __future__ import annotations
@@ -102,8 +102,7 @@ class HostEdge:
             batch.append(Gone(news.key, news.number))
 
     def _mail(self, batch: list[Event | Ask]) -> None:
-        for item in self._mailbox.take():
-            batch.append(self._watched(item) if isinstance(item, Launched) else item)
+        batch.extend(self._watched(item) if isinstance(item, Launched) else item for item in self._mailbox.take())
 
     def _signalled(self) -> None:
         for number in kernel.read_signals(self._signals):

@@ -1,8 +1,8 @@
 """System calls that Python's library lacks, or makes in a way that a hot path cannot bear.
 
-Calls that return at once go through PyDLL, which keeps the interpreter lock: a thread that gives the lock up for a call of
-one microsecond waits for the switch interval to get it back while another thread computes, and a respawn would wait so at
-each of its calls (measured under a scrape in a tight loop: 0.5 ms each).
+Calls that return at once go through PyDLL, which keeps the interpreter lock: a thread that gives the lock up for a call
+of one microsecond waits for the switch interval to get it back while another thread computes, and a respawn would wait
+so at each of its calls (measured under a scrape in a tight loop: 0.5 ms each).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def reap(pidfd: int) -> tuple[int | None, int | None, bool] | None:
 
 
 def close(fd: int) -> None:
-    """Close a descriptor whose closing cannot block: a pidfd, not a file. Errors are passed over, as nothing is lost."""
+    """Close a descriptor whose closing cannot block: a pidfd, not a file. Errors are passed over: nothing is lost."""
     _quick.close(fd)
 
 

@@ -3,8 +3,8 @@
 Rules
 - A life's pid is ours to signal until we reap it, and only the loop reaps: so no stranger can be hit.
 - A life is watched by its pidfd. Its exit is taken from waitid(P_PIDFD) and never guessed.
-- We are a subreaper: what a life leaves behind becomes our child. It belongs to the life if it is in its session or group,
-  or carries its tag (RESPAWND_LIFE); what cannot be attributed with certainty is never signalled, only reaped.
+- We are a subreaper: what a life leaves behind becomes our child. It belongs to the life if it is in its session or
+  group, or carries its tag (RESPAWND_LIFE); what cannot be attributed with certainty is never signalled, only reaped.
 - Stragglers are signalled through pidfds opened before they are looked at again, so that a reused pid cannot be hit.
 """
 
@@ -56,16 +56,19 @@ class Death:
 
 
 class Lives:
-    """All lives and remains. `epoll` is the loop's; `tag` names a life as its environment does; `in_flight` counts
+    """All lives and remains.
+
+    `epoll` is the loop's; `tag` names a life as its environment does; `in_flight` counts
     launches not yet answered, whose children must not be taken for strays; `helper_died` is told of a dead child that
-    is no life and says whether it was a helper of ours."""
+    is no life and says whether it was a helper of ours.
+    """
 
     def __init__(
         self,
         epoll: select.epoll,
         tag: Callable[[UnitKey, int], str],
         in_flight: Callable[[], int] = lambda: 0,
-        helper_died: Callable[[int], bool] = lambda pid: False,
+        helper_died: Callable[[int], bool] = lambda _pid: False,
     ) -> None:
         self._epoll = epoll
         self._tag = tag
@@ -77,8 +80,8 @@ class Lives:
         self._tokens: set[bytes] = set()
         self._orphans: dict[bytes, tuple[int, bytes | None]] = {}
         self._snapshot: dict[int, procfs.Entry] | None = None
-        # Orphans go to the first thread of the process, the main one. The loop runs in another, whose children the lives
-        # are, so this list holds orphans alone and is short (0.4 us a child to read, at each death).
+        # Orphans go to the first thread of the process, the main one. The loop runs in another, whose children the
+        # lives are, so this list holds orphans alone and is short (0.4 us a child to read, at each death).
         self._children = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
         self.orphans_reaped = 0
 
@@ -146,8 +149,10 @@ class Lives:
         return unknown
 
     def _belongs(self, token: bytes, life: Life) -> bool:
-        """Whether an orphan is of `life`. What was learnt of it is kept until it is gone: a pid of a child is not reused
-        before we reap it."""
+        """Whether an orphan is of `life`.
+
+        What was learnt of it is kept until it is gone: a pid of a child is not reused before we reap it.
+        """
         if token not in self._orphans:
             one = procfs.entry(int(token))
             if one is None or one.dead:
@@ -175,7 +180,7 @@ class Lives:
         return None
 
     def send(self, key: UnitKey, signum: int) -> str | None:
-        """Signal the main process of a unit, whichever life it is; what is in the way, in words, None when it was sent."""
+        """Signal the main process of a unit, whichever life it is; what is in the way, in words, None if sent."""
         life = self._living.get(key)
         if life is None:
             return "no such process"
@@ -204,7 +209,7 @@ class Lives:
         except ProcessLookupError:
             return
         except OSError as error:
-            log.error("Cannot signal %s: %s", life.key, error.strerror)
+            log.error("Cannot signal %s: %s", life.key, error.strerror)  # noqa: TRY400 - an expected refusal, its words are enough
 
     def _sweep_remains(self, remains: Remains) -> bool:
         for pid in self._members(remains.life):
@@ -309,7 +314,7 @@ def _send(pidfd: int, signum: int) -> None:
     except ProcessLookupError:
         return  # dead already, which its pidfd tells next
     except OSError as error:
-        log.error("Cannot signal a straggler: %s", error.strerror)
+        log.error("Cannot signal a straggler: %s", error.strerror)  # noqa: TRY400 - an expected refusal, its words are enough
 
 
 def _group_exists(group: int) -> bool:

@@ -19,12 +19,14 @@ class Held(Exception):
     """Another daemon holds the lock; `holder` is what it wrote about itself."""
 
     def __init__(self, path: str, holder: Mapping[str, Any]) -> None:
-        super().__init__(f"another respawnd runs on this state directory: {path} is held by pid {holder.get('pid', '?')}")
+        super().__init__(
+            f"another respawnd runs on this state directory: {path} is held by pid {holder.get('pid', '?')}"
+        )
         self.holder = holder
 
 
 class Lock:
-    """The lock of `state_dir`, held from construction to `release`. Raises Held, and OSError where it cannot be made."""
+    """The lock of `state_dir`, held from construction to `release`. Raises Held, and OSError if it cannot be made."""
 
     def __init__(self, state_dir: str) -> None:
         self.path = os.path.join(state_dir, _NAME)
@@ -49,7 +51,7 @@ class Lock:
 
 
 def read(state_dir: str) -> dict[str, Any] | None:
-    """What the holder of the lock in `state_dir` tells of itself; None if there is no file, no holder or no sense in it."""
+    """What the holder of the lock in `state_dir` tells of itself; None without a file, a holder or sense in it."""
     try:
         with open(os.path.join(state_dir, _NAME), "rb") as file:
             facts = json.loads(file.read())

@@ -1,4 +1,4 @@
-"""The process table as /proc tells it: who belongs to whom. Reads only; what vanishes while it is read is passed over."""
+"""The process table as /proc tells it: who belongs to whom. Reads only; what vanishes meanwhile is passed over."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def table() -> dict[int, Entry]:
 
 
 def tag(pid: int, variable: bytes) -> bytes | None:
-    """The value of an environment variable of a process, as it was at exec; None where it is not there or not readable."""
+    """The value of an environment variable of a process, as it was at exec; None where it is absent or not readable."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             data = file.read()

@@ -52,7 +52,12 @@ def test_mail_comes_in_order_and_wakes_once() -> None:
 def test_no_mail_is_lost_between_threads() -> None:
     """Four writers, one reader: every item comes exactly once."""
     box: Mailbox[int] = Mailbox()
-    writers = [threading.Thread(target=lambda: [box.post(n) for n in range(500)]) for _ in range(4)]
+
+    def write() -> None:
+        for number in range(500):
+            box.post(number)
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
     got: list[int] = []
     for writer in writers:
         writer.start()

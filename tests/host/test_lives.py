@@ -1,4 +1,4 @@
-"""Lives and their stragglers, with real processes: what died is reaped exactly, what it left is found, nobody else is hit."""
+"""Lives and their stragglers, on real processes: what died is reaped exactly, what it left is found, no other hit."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class World:
         return None
 
     def death(self) -> Death:
+        """The next news, which must be a death."""
         news = self.next()
         assert isinstance(news, Death)
         return news
@@ -68,6 +69,7 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
+    """A world of its own for a test, whose processes are reaped at the end."""
     made = World()
     yield made
     made.finish()

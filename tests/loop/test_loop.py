@@ -27,6 +27,7 @@ class FakeEdge:
         self.pid = 100
 
     def wait(self, timeout: float) -> Sequence[Event | Ask]:
+        """The next batch of the script; without one, the clock moves on by `timeout`."""
         self.timeouts.append(timeout)
         if self.batches:
             return self.batches.pop(0)
@@ -34,18 +35,22 @@ class FakeEdge:
         return []
 
     def launch(self, effect: fx.Launch, *, alone: bool) -> Event | None:
+        """Note it, and answer that it was launched under the next pid."""
         self.done.append(effect)
         self.pid += 1
         return Launched(effect.key, effect.life, self.pid, self.now[0], 1e9)
 
     def signal(self, effect: fx.Signal) -> None:
+        """Note it."""
         self.done.append(effect)
 
     def sweep(self, effect: fx.Sweep) -> Event | None:
+        """Note it; nothing comes of it at once."""
         self.done.append(effect)
         return None
 
     def forget(self, effect: fx.Forget) -> None:
+        """Note it."""
         self.done.append(effect)
 
 
@@ -107,7 +112,7 @@ def test_who_asks_finds_it_done_in_the_picture() -> None:
     """The answer to a request comes after the picture that shows what it did."""
     rig = Rig()
     seen: list[State] = []
-    ask = Ask(lambda: Shutdown(), lambda problem: seen.append(rig.views[-1].units[WEB].state))
+    ask = Ask(Shutdown, lambda _problem: seen.append(rig.views[-1].units[WEB].state))
     rig.edge.batches.append([ask])
     rig.edge.batches.append([Exited(WEB, 1, 0, None, 1000.0, 1e9)])
     rig.loop.run()

@@ -1,7 +1,7 @@
 """A real daemon for system tests: started as a user would start it, spoken to through its command line, ended by pid.
 
-Nothing here sleeps: what is waited for is an answer of the daemon, the end of a process (pidfd), or a file that a child writes,
-looked at between short selects with a deadline.
+Nothing here sleeps: what is waited for is an answer of the daemon, the end of a process (pidfd), or a file that a
+child writes, looked at between short selects with a deadline.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Daemon:
         try:
             return eventually(look, timeout, what=f"{name}: {wanted}")
         except BaseException:
-            print(json.dumps(self.service(name), indent=1), self.log()[-3000:])  # noqa: T201 - for the failed test's report
+            print(json.dumps(self.service(name), indent=1), self.log()[-3000:])
             raise
 
     def metrics(self) -> dict[str, float]:

@@ -83,7 +83,9 @@ def test_shutdown_is_in_reverse_order(daemon: Make, tmp_path: Path) -> None:
 def test_a_dependent_waits_for_completion(daemon: Make, tmp_path: Path) -> None:
     """What needs a oneshot to have succeeded starts after it, and says meanwhile what it waits for."""
     gate = tmp_path / "gate"
-    text = f"[service.migrate]\ntype = 'oneshot'\ncommand = ['sh', '-c', 'while ! [ -e {gate} ]; do sleep 0.05; done']\n"
+    text = (
+        f"[service.migrate]\ntype = 'oneshot'\ncommand = ['sh', '-c', 'while ! [ -e {gate} ]; do sleep 0.05; done']\n"
+    )
     text += SLEEPER.format("web") + "depends_on = { migrate = 'completed-ok' }\n"
     one = daemon(text).start()
     assert "migrate" in one.until("web", state="waiting")["waiting_for"]

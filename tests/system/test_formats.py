@@ -69,7 +69,7 @@ def test_a_services_config_json_runs_unchanged(daemon: Make) -> None:
     """The array of the tool that this replaces: two shell commands."""
     services = [
         {"name": "first", "command": "echo one $((40 + 2)); while true; do sleep 1; done"},
-        {"name": "second", "command": "cd / && echo \"$PWD\" && sleep 600"},
+        {"name": "second", "command": 'cd / && echo "$PWD" && sleep 600'},
     ]
     one = daemon(json.dumps(services), "services_config.json").start()
     one.until("first", state="running")

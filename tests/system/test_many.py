@@ -41,7 +41,7 @@ def interpreters() -> list[str]:
 @pytest.mark.needs("strace")
 @pytest.mark.parametrize("python", interpreters())
 def test_a_slow_exec_delays_no_other_respawn(daemon: Make, python: str, tmp_path: Path) -> None:
-    """A command whose exec takes 2 s is launched again and again; another service's respawn takes a fraction of that."""
+    """A command whose exec takes 2 s is launched over and over; another service's respawn takes a fraction of that."""
     slow = tmp_path / "slow"
     slow.write_bytes(Path("/bin/sleep").read_bytes())
     slow.chmod(0o755)
@@ -53,7 +53,8 @@ def test_a_slow_exec_delays_no_other_respawn(daemon: Make, python: str, tmp_path
     strace = ("strace", "-f", "-qq", "-o", "/dev/null", "-P", str(slow), "-e", "trace=execve")
     with one.errors.open("ab") as errors:
         one.process = subprocess.Popen(
-            [*strace, "-e", "inject=execve:delay_enter=2000000", python, "-m", "supervisor.cli", "run", "-c", str(one.config)],
+            [*strace, "-e", "inject=execve:delay_enter=2000000",
+             python, "-m", "supervisor.cli", "run", "-c", str(one.config)],
             cwd=one.directory, env=one.environ, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
         )  # fmt: skip
     eventually(one.ready, 60, what="/-/ready")

@@ -36,7 +36,9 @@ give_up = { failures = 0, then = "stay" }
 
 
 @pytest.fixture
-def prometheus(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[str], Callable[[str], float | None]]]:
+def prometheus(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> Iterator[Callable[[str], Callable[[str], float | None]]]:
     """Give a function that starts a Prometheus on a target and returns a function that answers instant queries."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -72,7 +74,9 @@ def prometheus(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callabl
         process.wait(20)
 
 
-def test_what_was_done_is_what_is_stored(daemon: Make, prometheus: Callable[[str], Callable[[str], float | None]]) -> None:
+def test_what_was_done_is_what_is_stored(
+    daemon: Make, prometheus: Callable[[str], Callable[[str], float | None]]
+) -> None:
     """Kills, a stop, a restart, a crash loop and a job: counted exactly, by reason and trigger."""
     one = daemon(SERVICES).start()
     status = client.request(one.socket, "GET", "/api/v1/services").json()

@@ -153,6 +153,8 @@ def test_unknown_service(daemon: Make) -> None:
 
 def test_paths_are_told(tmp_path: Path) -> None:
     """Without any configuration to be found, the places that were looked at are named."""
-    ended = command("run", cwd=tmp_path, environ={**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)})
+    ended = command(
+        "run", cwd=tmp_path, environ={**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    )
     assert 2 == ended.returncode
     assert "respawnd.toml" in ended.stderr

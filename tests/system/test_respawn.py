@@ -26,7 +26,9 @@ def test_a_killed_service_comes_back(daemon: Make) -> None:
     os.kill(before["pid"], signal.SIGKILL)
     after = one.until("web", state="running", restarts=1)
     assert before["pid"] != after["pid"]
-    assert {"code": None, "signal": 9, "reason": "signal"} == {k: after["last_exit"][k] for k in ("code", "signal", "reason")}
+    assert {"code": None, "signal": 9, "reason": "signal"} == {
+        k: after["last_exit"][k] for k in ("code", "signal", "reason")
+    }
     samples = one.metrics()
     assert 1 == samples['respawnd_service_restarts_total{replica="0",service="web",trigger="crash"}']
     assert 1 == samples['respawnd_service_exits_total{reason="signal",service="web"}']
