@@ -33,7 +33,7 @@ def reserve(count: int) -> None:
     Once threads share it, the table of descriptors waits for an RCU grace period at each doubling (expand_fdtable in
     the kernel's fs/file.c): 36 ms while the pipes of a thousand services are made.
     """
-    top = min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) - 1
+    top = max(min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0]) - 1, 0)
     null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.close(fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, top))

@@ -158,3 +158,10 @@ def test_paths_are_told(tmp_path: Path) -> None:
     )
     assert 2 == ended.returncode
     assert "respawnd.toml" in ended.stderr
+
+
+def test_no_service_at_all_is_no_mistake(daemon: Make) -> None:
+    """A configuration without services runs, is ready, and ends when it is asked to."""
+    one = daemon("[daemon]\n").start()
+    assert [] == one.services()
+    assert 0 == one.end()
