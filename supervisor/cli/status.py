@@ -15,7 +15,7 @@ from supervisor.cli.fault import complain
 from supervisor.cli.notes import amiss, note
 from supervisor.cli.options import config_option, json_option, socket_option, some_names_argument
 from supervisor.cli.reach import reach
-from supervisor.cli.table import Column, lay_out
+from supervisor.cli.table import NOTHING, Column, lay_out
 from supervisor.cli.words import plural, signal_name, size, span
 
 _COLUMNS = (
@@ -26,7 +26,7 @@ _COLUMNS = (
     Column("RESTARTS", right=True, goes=3),
     Column("CPU", right=True, goes=6),
     Column("MEMORY", right=True, goes=5),
-    Column("LAST EXIT", goes=4),
+    Column("LAST EXIT", goes=4, moves=True),
 )
 _STATE = 1
 _COLOURS = {
@@ -85,7 +85,10 @@ def _print(rows: Sequence[Row]) -> None:
         shown = list(line.cells)
         if colour and number:
             state = rows[number - 1]["state"]
-            shown[_STATE] = click.style(shown[_STATE], fg=_COLOURS.get(state), dim=state not in _COLOURS)
+            word = click.style(state, fg=_COLOURS.get(state), dim=True if state not in _COLOURS else None)
+            shown[_STATE] = shown[_STATE].replace(state, word)
+                shown[_STATE], fg=_COLOURS.get(state), dim=True if state not in _COLOURS else None
+            )
         click.echo(click.style(line.text(), bold=True) if colour and not number else line.text(shown), color=colour)
     if terminal.on_terminal() and len(rows) >= _MANY:
         click.echo(_summary(rows))
@@ -105,7 +108,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _known(value: Any, words: Any) -> str:
-    return "-" if value is None else str(words(value))
+    return NOTHING if value is None else str(words(value))
 
 
 def _last_exit(how: Row) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+#: A cell without a value.
+NOTHING = "-"
 _GAP = "  "
 _INDENT = "    "
 _NARROWEST = 20
@@ -18,11 +20,15 @@ _NARROWEST = 20
 
 @frozen
 class Column:
-    """One column: its heading, whether it is aligned to the right, and how soon it goes (0: never, 1: last)."""
+    """One column: its heading, whether it is aligned to the right, and how soon it goes (0: never, 1: last).
+
+    What `moves` is not lost then: it is said in the note.
+    """
 
     head: str
     right: bool = False
     goes: int = 0
+    moves: bool = False
 
 
 @frozen
@@ -63,13 +69,19 @@ def lay_out(
     while _total(widths, shown) > width and any(columns[at].goes for at in shown):
         gone = max(shown, key=lambda at: columns[at].goes)
         shown = tuple(at for at in shown if at != gone)
-    said[0] = ""
+    said = ["", *(_moved(columns, shown, row, note) for row, note in zip(rows, notes, strict=True))]
     lines = []
     for row, note in zip(everything, said, strict=True):
         line = _line(columns, widths, shown, row, "")
         below = textwrap.wrap(note, max(width, _NARROWEST), initial_indent=_INDENT, subsequent_indent=_INDENT)
         lines.append(Line(line.cells, "", tuple(below)))
     return Layout(shown, tuple(lines))
+
+
+def _moved(columns: Sequence[Column], shown: Sequence[int], row: Sequence[str], note: str) -> str:
+    """The note, and before it what the columns that are gone had to say."""
+    gone = [at for at, column in enumerate(columns) if column.moves and at not in shown and row[at] != NOTHING]
+    return "; ".join([*(f"{columns[at].head.lower()} {row[at]}" for at in gone), *filter(None, [note])])
 
 
 def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
