@@ -87,8 +87,6 @@ def _print(rows: Sequence[Row]) -> None:
             state = rows[number - 1]["state"]
             word = click.style(state, fg=_COLOURS.get(state), dim=True if state not in _COLOURS else None)
             shown[_STATE] = shown[_STATE].replace(state, word)
-                shown[_STATE], fg=_COLOURS.get(state), dim=True if state not in _COLOURS else None
-            )
         click.echo(click.style(line.text(), bold=True) if colour and not number else line.text(shown), color=colour)
     if terminal.on_terminal() and len(rows) >= _MANY:
         click.echo(_summary(rows))
