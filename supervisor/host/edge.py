@@ -82,7 +82,7 @@ class HostEdge:
         if not fired:
             return []
         self.lives.new_turn()
-        batch: list[Event | Ask] = []
+        batch: list[Event | Ask] = [_exited(death) for death in self.lives.let_go()]
         for fd, _ in fired:
             if self.lives.known(fd):
                 self._pidfd(fd, batch)

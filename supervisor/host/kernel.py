@@ -16,6 +16,7 @@ _quick = ctypes.PyDLL(None, use_errno=True)
 
 _PR_SET_CHILD_SUBREAPER = 36
 _P_ALL, _P_PIDFD = 0, 3
+_EPOLL_CTL_DEL = 2
 _SIGINFO_BYTES = 128
 _CLD_EXITED, _CLD_DUMPED = 1, 3
 _SFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
@@ -72,8 +73,13 @@ def reap(pidfd: int) -> tuple[int | None, int | None, bool] | None:
     return (status, None, False) if how == _CLD_EXITED else (None, status, how == _CLD_DUMPED)
 
 
-def close(fd: int) -> None:
-    """Close a descriptor whose closing cannot block: a pidfd, not a file. Errors are passed over: nothing is lost."""
+def unwatch(epoll: int, fd: int) -> None:
+    """Take a descriptor out of an epoll and close it, where closing cannot block: a pidfd, not a file.
+
+    Closing alone would not do: between vfork and exec a child of another thread holds a copy of every descriptor, so
+    the epoll would go on reporting it, by a number that may mean another one by then.
+    """
+    _quick.epoll_ctl(epoll, _EPOLL_CTL_DEL, fd, None)
     _quick.close(fd)
 
 

@@ -77,6 +77,7 @@ class Lives:
         self._living: dict[UnitKey, Life] = {}
         self._by_fd: dict[int, Life | Remains] = {}
         self._remains: dict[UnitKey, Remains] = {}
+        self._held: list[Life] = []
         self._tokens: set[bytes] = set()
         self._orphans: dict[bytes, tuple[int, bytes | None]] = {}
         self._snapshot: dict[int, procfs.Entry] | None = None
@@ -122,12 +123,22 @@ class Lives:
             return self._died(one)
         return self._straggler_died(one, fd) if one is not None else None
 
+    def let_go(self) -> list[Death]:
+        """Deaths that a tracer had kept from us until now."""
+        deaths = [death for life in self._held if (death := self._died(life)) is not None]
+        self._held = [life for life in self._held if self._living.get(life.key) is life]
+        return deaths
+
     def _died(self, life: Life) -> Death | None:
         ended = kernel.reap(life.pidfd)
         if ended is None:
+            # Dead, but a tracer has not let go of it: its pidfd would wake us for ever. SIGCHLD comes when it does.
+            if life not in self._held:
+                self._epoll.unregister(life.pidfd)
+                self._held.append(life)
             return None
         del self._by_fd[life.pidfd], self._living[life.key]
-        kernel.close(life.pidfd)  # which takes it out of the epoll too: no other descriptor refers to it
+        kernel.unwatch(self._epoll.fileno(), life.pidfd)
         self._tokens.discard(life.token)
         left = self._leaves_something(life)
         if left:
@@ -202,14 +213,16 @@ class Lives:
         return self._sweep_remains(remains)
 
     def _sweep_living(self, life: Life, signum: int) -> None:
-        for pid in self._members(life) - {life.pid}:
-            self._signal_straggler(pid, signum)
+        """The main process and its group first, so that it does not outlive what it waits for and make up an exit code."""
+        others = self._members(life) - {life.pid}
         try:
-            os.killpg(life.pid, signum)  # last: it ends the main process, whose descendants were found through it
+            os.killpg(life.pid, signum)
         except ProcessLookupError:
             return
         except OSError as error:
-            log.error("Cannot signal %s: %s", life.key, error.strerror)  # noqa: TRY400 - an expected refusal, its words are enough
+            log.error("Cannot signal %s: %s", life.key, error.strerror)  # noqa: TRY400 - an expected refusal
+        for pid in others:
+            self._signal_straggler(pid, signum)
 
     def _sweep_remains(self, remains: Remains) -> bool:
         for pid in self._members(remains.life):
@@ -247,7 +260,7 @@ class Lives:
         except OSError as error:
             if error.errno != errno.ECHILD:  # not our child: its parent, a straggler too, reaps it or leaves it to us
                 raise
-        os.close(fd)
+        kernel.unwatch(self._epoll.fileno(), fd)
         self._orphans.pop(b"%d" % pid, None)
         if remains.watched:
             return None
@@ -259,14 +272,15 @@ class Lives:
         if self._snapshot is None:
             self._snapshot = procfs.table()
         everyone = self._snapshot
-        if life.key in self._living or life.pid not in everyone:
+        living = self._living.get(life.key) is life
+        if living or life.pid not in everyone:
             # A pid is not given anew while a session or group bears it. If it is there although its life is dead, the
             # session and the group are a stranger's.
             roots = [one.pid for one in everyone.values() if life.pid in (one.session, one.group)]
         else:
             roots = []
         roots.extend(int(token) for token in self._unknown_children() if self._belongs(token, life))
-        if life.key in self._living:
+        if living:
             roots.append(life.pid)
         strangers = {other.pid for other in self._living.values() if other is not life} | {os.getpid()}
         return {pid for pid in procfs.family(everyone, roots, strangers) if not everyone[pid].dead}

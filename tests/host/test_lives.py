@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -185,3 +187,32 @@ def test_zombies_that_come_to_us_are_reaped(world: World) -> None:
     assert 5 == world.lives.orphans_reaped
     world.lives.sweep(WEB, 1, signal.SIGKILL)
     assert signal.SIGKILL == world.death().signal
+
+
+TRACER = """
+import ctypes, sys
+assert ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), 0, 0) == 0  # PTRACE_SEIZE
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_death_that_a_tracer_holds_back_wakes_nobody_until_it_is_ours(world: World) -> None:
+    """A tracer keeps a dead child from being reaped: no event repeats meanwhile; the exit is told afterwards, exactly."""
+    pid = world.spawn("echo; exec sleep 60")
+    with subprocess.Popen(
+        [sys.executable, "-c", TRACER, str(pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as tracer:
+        assert tracer.stdout is not None
+        tracer.stdout.readline()
+        os.kill(pid, signal.SIGKILL)
+        fired = world.epoll.poll(10)
+        assert [None] == [world.lives.fired(fd) for fd, _ in fired]
+        assert [] == world.epoll.poll(0.05)
+        assert [] == world.lives.let_go()
+        tracer.kill()
+    deaths: list[Death] = []
+    while not deaths:
+        deaths = world.lives.let_go()
+        select.select([], [], [], 0.01)
+    assert [signal.SIGKILL] == [death.signal for death in deaths]
