@@ -213,7 +213,7 @@ class Lives:
         return self._sweep_remains(remains)
 
     def _sweep_living(self, life: Life, signum: int) -> None:
-        """The main process and its group first, so that it does not outlive what it waits for and make up an exit code."""
+        """The main process and its group first: else it outlives what it waits for, and makes up an exit code."""
         others = self._members(life) - {life.pid}
         try:
             os.killpg(life.pid, signum)

@@ -198,7 +198,7 @@ sys.stdin.read()
 
 
 def test_a_death_that_a_tracer_holds_back_wakes_nobody_until_it_is_ours(world: World) -> None:
-    """A tracer keeps a dead child from being reaped: no event repeats meanwhile; the exit is told afterwards, exactly."""
+    """A tracer keeps a dead child from being reaped: no event repeats meanwhile; afterwards the exit is told."""
     pid = world.spawn("echo; exec sleep 60")
     with subprocess.Popen(
         [sys.executable, "-c", TRACER, str(pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
