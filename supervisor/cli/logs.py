@@ -20,7 +20,15 @@ from supervisor.cli.reach import reach
 @click.command()
 @names_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, over rotations and respawns.")
-@click.option("-n", "--lines", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="Lines to show.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(0, 1_000_000),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Lines to show.",
+)
 @click.option("--stdout", "stream", flag_value="stdout", help="Only what it wrote to stdout, byte for byte.")
 @click.option("--stderr", "stream", flag_value="stderr", help="Only what it wrote to stderr, byte for byte.")
 @config_option

@@ -49,7 +49,14 @@ class _Exit(click.ParamType):  # type: ignore[type-arg]  # see options.Duration
     help="How long a life lasts: nothing, if none is given; several are for the first ones, the last for all others.",
 )
 @click.option("--exit", "how", type=_Exit(), default="1", show_default=True, help="How each ends: a code or a signal.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Attempts to show at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Attempts to show at most.",
+)
 @json_option
 def simulate(
     name: str,
