@@ -17,6 +17,13 @@ from attrs import field, frozen
 from supervisor.host import lock, procfs
 
 LOCK = "respawnd.lock"
+#: Where root's daemon listens unless told otherwise.
+SYSTEM = "/run/respawnd/respawnd.sock"
+_STATES = {
+    "T": " is stopped: SIGCONT lets it go on",
+    "t": " is held by a debugger",
+    "D": " waits for a disk or a network file system",
+}
 _TICKS = os.sysconf("SC_CLK_TCK")
 #: Seconds that two clocks may differ by: start times are counted in ticks, a file's in those of the kernel's timer.
 _BLUR = 1.0
@@ -68,7 +75,17 @@ def told(socket: str, why: str, state_dir: str | None) -> str:
         return f"{line}; pid {known.pid} holds {state_dir}/{LOCK}: it is starting or ending, or lost its socket"
     if known.pid is not None:
         return f"{line}; the last one, pid {known.pid}, was killed or crashed; start one with `respawnd run`"
+    if os.geteuid() != 0 and os.path.exists(SYSTEM):
+        return f"{line}; root may run one, which only root may ask: {SYSTEM}"
     return f"{line}; start one with `respawnd run`"
+
+
+def stuck(pid: int) -> str:
+    """Why a process that is there does not answer, as far as its state tells (proc(5), field 3 of stat)."""
+    one = procfs.entry(pid) if pid else None
+    if one is None:
+        return ""
+    return f"; pid {pid}" + _STATES.get(one.state, " runs: its log may say more")
 
 
 def described(socket: str, why: str) -> str:
@@ -77,8 +94,9 @@ def described(socket: str, why: str) -> str:
         facts = os.stat(socket)
     except OSError as error:
         return (error.strerror or str(error)).lower()
-    mode = f"mode {facts.st_mode & 0o777:04o}"
-    return f"{why} (it belongs to {_owner(facts.st_uid)}, {mode}; you are {_owner(os.geteuid())})"
+    asking = os.geteuid()
+    you = f"; you are {_owner(asking)}" if asking != facts.st_uid else ""
+    return f"{why} (it belongs to {_owner(facts.st_uid)}, mode {facts.st_mode & 0o777:04o}{you})"
 
 
 def _owner(uid: int) -> str:

@@ -12,6 +12,7 @@ from supervisor.cli.fault import FAILED, INTERRUPTED, CommandError, complain
 from supervisor.cli.link import Link, units_path
 from supervisor.cli.options import PATIENCE, config_option, json_option, names_argument, socket_option
 from supervisor.cli.reach import reach
+from supervisor.cli.words import listed
 
 _timeout = click.option(
     "--timeout", type=PATIENCE, default="60s", show_default=True, help="How long to wait for the result."
@@ -78,7 +79,7 @@ def tell(link: Link, verb: str, path: str, body: Mapping[str, Any], *, as_json: 
 
 def _say(verb: str, result: Mapping[str, Any]) -> None:
     if "accepted" in result:
-        click.echo(f"accepted: {', '.join(result['accepted'])}")
+        click.echo(f"accepted: {listed(result['accepted'])}")
     elif result["unit"] is None:
         complain(result["text"])
     elif result["ok"] is None:

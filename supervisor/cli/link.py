@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from attrs import frozen
 
-from supervisor.cli.absence import described, told
+from supervisor.cli.absence import described, stuck, told
 from supervisor.cli.fault import FAILED, REFUSED, UNREACHABLE, WRONG, CommandError
 from supervisor.control import client
 
@@ -103,7 +103,8 @@ class Link:
             why = described(self.socket, "permission denied")
             raise CommandError(f"cannot reach the daemon: {self.socket}: {why}", REFUSED) from error
         except client.AnswerTimeoutError as error:
-            raise CommandError(f"the daemon is there and does not answer: {error}", FAILED) from error
+            why = stuck(_listener(self.socket))
+            raise CommandError(f"the daemon does not answer: {self.socket}{why}", FAILED) from error
         except client.NobodyListensError as error:
             raise CommandError(told(self.socket, "nobody listens there", self.state_dir), UNREACHABLE) from error
         except client.BadAnswerError as error:

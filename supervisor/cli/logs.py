@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import stat
 import sys
 import threading
-from os import fstat
 
 import click
 
-from supervisor.cli.fault import complain
-from supervisor.cli.link import quoted
+from supervisor.cli.fault import UNREACHABLE, CommandError, complain
+from supervisor.cli.link import Link, quoted
 from supervisor.cli.options import config_option, json_option, names_argument, socket_option
 from supervisor.cli.reach import reach
 
@@ -56,10 +56,13 @@ def logs(
     if follow:
         _end_with_the_reader()
     silent = True
-    for chunk in link.stream(f"/api/v1/logs/{quoted(names)}", query):
-        silent = False
-        out.write(chunk)
-        out.flush()
+    try:
+        for chunk in link.stream(f"/api/v1/logs/{quoted(names)}", query):
+            silent = False
+            out.write(chunk)
+            out.flush()
+    except CommandError as error:
+        raise _with_place(error, link) from None
     if follow:
         complain("the daemon has ended, or ends")
     elif silent and lines:
@@ -67,9 +70,17 @@ def logs(
     return 0
 
 
+def _with_place(error: CommandError, link: Link) -> CommandError:
+    """Without a daemon the files are still there."""
+    directory = os.path.join(link.state_dir or "", "log")
+    if error.code != UNREACHABLE or link.state_dir is None or not os.path.isdir(directory):
+        return error
+    return CommandError(f"{error}; what was captured is in {directory}", error.code)
+
+
 def _end_with_the_reader() -> None:
     """Have the end of who reads our pipe end us too, as tail -f does: without it a quiet log would keep us for ever."""
-    if stat.S_ISFIFO(fstat(1).st_mode):
+    if stat.S_ISFIFO(os.fstat(1).st_mode):
         threading.Thread(target=_watch_reader, name="respawnd-reader", daemon=True).start()
 
 

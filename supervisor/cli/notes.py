@@ -42,7 +42,7 @@ def _nothing(row: Row) -> tuple[str, ...]:
 
 def _waiting(row: Row) -> tuple[str, ...]:
     waits = row["waiting_for"] or ""
-    return _WAITS.get(waits, f"waits for {waits}"), _error(row)
+    return f"{_WAITS.get(waits, f'waits for {waits}')} ({span(row['state_seconds'])})", _error(row)
 
 
 def _starting(row: Row) -> tuple[str, ...]:
@@ -72,8 +72,9 @@ def _fatal(row: Row) -> tuple[str, ...]:
         return ("set aside by a fault in respawnd, its process left alone: see the daemon's log",)
     again = row["next_start_seconds"]
     retry = f"`respawnd start {row['name']}` tries again" if again is None else f"one try in {span(again)}"
-    given_up = f"given up after {plural(row['failures'], 'failure')}" if row["failures"] else "given up"
-    return given_up, retry, _error(row)
+    given_up = f"given up {span(row['state_seconds'])} ago"
+    failures = f" after {plural(row['failures'], 'failure')}" if row["failures"] else ""
+    return f"{given_up}{failures}", retry, _error(row)
 
 
 def _failures(row: Row) -> str:

@@ -10,6 +10,7 @@ from supervisor.cli.fault import FAILED, INTERRUPTED, CommandError, complain
 from supervisor.cli.link import Link
 from supervisor.cli.options import PATIENCE, config_option, socket_option
 from supervisor.cli.reach import reach
+from supervisor.cli.words import listed
 
 _RESTING = frozenset({"stopped", "exited", "fatal", "backoff", "waiting"})
 
@@ -45,4 +46,4 @@ def _left(link: Link) -> str:
     except CommandError:
         return ""
     left = [f"{row['name']} is {row['state']}" for row in rows if row["state"] not in _RESTING]
-    return f": {', '.join(left[:5])}" + (f" and {len(left) - 5} more" if len(left) > 5 else "") if left else ""
+    return f": {listed(left)}" if left else ""

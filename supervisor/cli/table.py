@@ -81,7 +81,7 @@ def lay_out(
 def _moved(columns: Sequence[Column], shown: Sequence[int], row: Sequence[str], note: str) -> str:
     """The note, and before it what the columns that are gone had to say."""
     gone = [at for at, column in enumerate(columns) if column.moves and at not in shown and row[at] != NOTHING]
-    return "; ".join([*(f"{columns[at].head.lower()} {row[at]}" for at in gone), *filter(None, [note])])
+    return "; ".join([*(f"{columns[at].head.lower()}: {row[at]}" for at in gone), *filter(None, [note])])
 
 
 def _total(widths: Sequence[int], shown: Sequence[int]) -> int:

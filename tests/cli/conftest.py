@@ -12,8 +12,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing outside `tmp_path` is looked at, nor what the environment says of terminals."""
     place = tmp_path / "home"
     place.mkdir()
-    for name in ("RESPAWND_RUNTIME_DIR", "RESPAWND_HTTP_LISTEN", "XDG_STATE_HOME", "NO_COLOR", "COLUMNS"):
+    for name in ("RESPAWND_HTTP_LISTEN", "XDG_STATE_HOME", "NO_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RESPAWND_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("HOME", str(place))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(place / "config"))
     monkeypatch.setenv("TERM", "xterm-256color")

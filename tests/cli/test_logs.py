@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.rig import RESPAWND, Ran, environment, respawnd
+from tests.cli.rig import RESPAWND, Ran, config, environment, respawnd
 from tests.control.fakes import FakeDaemon, Site, daemon, serving, spec
 
 
@@ -63,6 +63,15 @@ def test_what_is_not_captured(site: Site) -> None:
     ran = logs(site, "db")
     said = "cannot show stdout and stderr of db:0: not captured to a file (see [service] logs)"
     assert (1, "", f"respawnd: {said}\n") == (ran.code, ran.out, ran.err)
+
+
+def test_without_a_daemon(tmp_path: Path) -> None:
+    """The files are still there, and that is said."""
+    path = config(tmp_path)
+    (tmp_path / "state" / "log").mkdir(parents=True)
+    ran = respawnd("logs", "web", "-c", path)
+    assert 3 == ran.code
+    assert ran.err.endswith(f"; what was captured is in {tmp_path}/state/log\n")
 
 
 def followed(site: Site) -> subprocess.Popen[bytes]:

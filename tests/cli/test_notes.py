@@ -72,14 +72,14 @@ def test_given_up() -> None:
     fake = daemon(spec("web", give_up=GiveUp(failures=1, cooldown=600)))
     fake.dies("web")
     fake.dies("web")
-    assert ("given up after 2 failures; one try in 10m", True) == said(fake)
+    assert ("given up 0.0s ago after 2 failures; one try in 10m", True) == said(fake)
     fake = daemon(spec("web", give_up=GiveUp(failures=0, then=GiveUpThen.STAY)))
     fake.dies("web")
-    assert ("given up after 1 failure; `respawnd start web` tries again", True) == said(fake)
+    assert ("given up 0.0s ago after 1 failure; `respawnd start web` tries again", True) == said(fake)
     rule = ExitRule(ExitSet(frozenset({78})), ExitAction.FAIL)
     fake = daemon(spec("web", exit_rules=(rule,)))
     fake.dies("web", 78)
-    assert ("given up; `respawnd start web` tries again", True) == said(fake)
+    assert ("given up 0.0s ago; `respawnd start web` tries again", True) == said(fake)
 
 
 def test_set_aside() -> None:
@@ -105,10 +105,10 @@ def test_stopping() -> None:
 @pytest.mark.parametrize(
     ("waiting_for", "text"),
     [
-        (("db started", "cache ready"), "waits for db started, cache ready"),
-        (("rate",), "waits for its turn: daemon.respawn_rate holds respawns back"),
-        (("parallelism",), "waits for its turn: daemon.start_parallelism holds starts back"),
-        (("stop",), "waits until what is being stopped is down"),
+        (("db started", "cache ready"), "waits for db started, cache ready (0.0s)"),
+        (("rate",), "waits for its turn: daemon.respawn_rate holds respawns back (0.0s)"),
+        (("parallelism",), "waits for its turn: daemon.start_parallelism holds starts back (0.0s)"),
+        (("stop",), "waits until what is being stopped is down (0.0s)"),
     ],
 )
 def test_waiting(waiting_for: tuple[str, ...], text: str) -> None:
@@ -121,7 +121,7 @@ def test_waiting(waiting_for: tuple[str, ...], text: str) -> None:
 def test_waiting_for_a_dependency() -> None:
     """As the fleet says it."""
     fake = daemon(spec("db"), spec("web", depends_on={"db": Condition.STARTED}), held=("db",))
-    assert ("waits for db started", True) == said(fake)
+    assert ("waits for db started (5m)", True) == said(fake, ahead=300)
 
 
 def test_a_bad_end_is_a_problem() -> None:

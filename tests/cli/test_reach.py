@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from supervisor.cli import link, reach
-from supervisor.cli.absence import holder
+from supervisor.cli import absence, link, reach
+from supervisor.cli.absence import holder, stuck
 from supervisor.control import client
 from supervisor.control.client import Target
 from tests.cli.rig import config, lock, respawnd, running
@@ -137,24 +139,25 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert (2, f"respawnd: {tmp_path}/typo.toml: cannot read: no such file or directory\n") == (ran.code, ran.err)
 
 
-def test_no_socket(tmp_path: Path) -> None:
+def test_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which socket, that it is not there, and what to do."""
     path = config(tmp_path)
+    monkeypatch.setattr(absence, "SYSTEM", "/none")
     ran = respawnd("status", "-c", path)
-    where = f"{tmp_path}/state/run/respawnd.sock" if os.geteuid() else "/run/respawnd/respawnd.sock"
-    said = f"no daemon: {where}: no such file or directory; start one with `respawnd run`"
+    said = f"no daemon: {tmp_path}/run/respawnd.sock: no such file or directory; start one with `respawnd run`"
     assert (3, "", f"respawnd: {said}\n") == (ran.code, ran.out, ran.err)
 
 
-def test_a_stale_socket(tmp_path: Path) -> None:
+def test_a_stale_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who owns it, and that the one who held the lock is gone without a goodbye."""
     path = config(tmp_path)
+    monkeypatch.setattr(absence, "SYSTEM", "/none")
     stale(tmp_path / "old.sock").chmod(0o600)
     lock(tmp_path / "state", pid=FIRST_PID, socket=str(tmp_path / "old.sock"))
     ran = respawnd("status", "-c", path)
     assert 3 == ran.code
     assert ran.err.startswith(f"respawnd: no daemon: {tmp_path}/old.sock: nobody listens there (it belongs to ")
-    assert ", mode 0600; you are " in ran.err
+    assert ", mode 0600); " in ran.err
     assert ran.err.endswith(f"; the last one, pid {FIRST_PID}, was killed or crashed; start one with `respawnd run`\n")
     assert 1 == len(ran.err.splitlines())
 
@@ -166,6 +169,19 @@ def test_a_daemon_without_its_socket(tmp_path: Path) -> None:
     ran = respawnd("status", "-c", path)
     assert 3 == ran.code
     assert f"pid {os.getpid()} holds {tmp_path}/state/respawnd.lock: it is starting or ending" in ran.err
+
+
+@pytest.mark.needs("root")
+def test_roots_daemon_is_pointed_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else looks where his own daemon would be, and hears of the one that he may have meant."""
+    monkeypatch.setattr(absence, "SYSTEM", "/")
+    os.seteuid(NOBODY)
+    try:
+        ran = respawnd("status", "--socket", "/none")
+    finally:
+        os.seteuid(0)
+    said = "no daemon: /none: no such file or directory; root may run one, which only root may ask: /"
+    assert (3, f"respawnd: {said}\n") == (ran.code, ran.err)
 
 
 @pytest.mark.needs("root")
@@ -198,8 +214,20 @@ def test_a_daemon_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monke
         deaf.bind(str(tmp_path / "deaf.sock"))
         deaf.listen()
         ran = respawnd("status", "--socket", tmp_path / "deaf.sock")
-    assert 1 == ran.code
-    assert ran.err.startswith("respawnd: the daemon is there and does not answer: ")
+    said = f"the daemon does not answer: {tmp_path}/deaf.sock; pid {os.getpid()} runs: its log may say more"
+    assert (1, f"respawnd: {said}\n") == (ran.code, ran.err)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_stopped(tmp_path: Path) -> None:
+    """Its state is told, where it is what keeps the daemon from answering."""
+    with subprocess.Popen(["sleep", "60"]) as one:
+        assert stuck(one.pid) == f"; pid {one.pid} runs: its log may say more"
+        one.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, one.pid, os.WSTOPPED | os.WNOWAIT)
+        assert stuck(one.pid) == f"; pid {one.pid} is stopped: SIGCONT lets it go on"
+        one.kill()
+    assert "" == stuck(0)
 
 
 def test_a_daemon_that_hangs_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def test_the_table(fake: FakeDaemon, tmp_path: Path) -> None:
     assert ["web:0", "web:1", "db", "app", "slow"] == [line.split()[0] for line in lines]
     assert f"web:0 running {FIRST_PID + 1} 10s 0 - - -" == " ".join(lines[0].split())
     assert f"db running {FIRST_PID + 4} 10s 1 - - SIGKILL, 0.0s ago failure 1/10 lately" == " ".join(lines[2].split())
-    assert "app waiting - - 0 - - - waits for slow ready" == " ".join(lines[3].split())
+    assert "app waiting - - 0 - - - waits for slow ready (0.0s)" == " ".join(lines[3].split())
     assert "\x1b" not in ran.out
 
 
@@ -156,11 +156,11 @@ def test_colours_are_for_terminals(terminal: Terminal) -> None:
 @pytest.mark.slow
 def test_a_narrow_terminal(terminal: Terminal) -> None:
     """Nothing wraps: notes stand below their service."""
-    for width in (100, 60, 30):
+    for width in (110, 60, 30):
         shown = terminal(width, NO_COLOR="1")
         assert width >= max(map(len, shown))
-        assert (width < 100) == ("    waits for slow ready" in shown)
-    assert "    last exit SIGKILL, " in "\n".join(terminal(30))
+        assert (width < 110) == ("\n    waits for slow ready" in "\n".join(shown))
+    assert "    last exit: SIGKILL, " in "\n".join(terminal(30))
 
 
 @pytest.mark.slow

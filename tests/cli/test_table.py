@@ -50,7 +50,7 @@ def test_what_a_column_had_to_say_may_move_into_the_note() -> None:
     """In the words of its heading, unless it was nothing."""
     columns = (Column("NAME"), Column("LAST EXIT", goes=1, moves=True))
     lines = lay_out(columns, [("web", "SIGKILL, 3m ago"), ("db", "-")], ["failure 1/10", "waits"], 20).lines
-    assert ["NAME", "web\n    last exit\n    SIGKILL, 3m ago;\n    failure 1/10", "db\n    waits"] == [
+    assert ["NAME", "web\n    last exit:\n    SIGKILL, 3m ago;\n    failure 1/10", "db\n    waits"] == [
         line.text().replace("  \n", "\n").replace(" \n", "\n") for line in lines
     ]
 

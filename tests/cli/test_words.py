@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.cli.words import plural, signal_name, size, span
+from supervisor.cli.words import listed, plural, signal_name, size, span
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,5 @@ def test_sizes(count: int, text: str) -> None:
 def test_counts_and_signals() -> None:
     """One is singular; a signal without a name keeps its number."""
     assert ("1 service", "0 services", "2 services") == tuple(plural(count, "service") for count in (1, 0, 2))
+    assert ("a, b", "a and 1 more") == (listed(["a", "b"]), listed(["a", "b"], 1))
     assert ("SIGKILL", "signal 40") == (signal_name(9), signal_name(40))
