@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ SLOW = [hypothesis.HealthCheck.too_slow]  # a shared machine's pauses say nothin
 hypothesis.settings.register_profile("dev", deadline=None, suppress_health_check=SLOW)
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=SLOW)
 hypothesis.settings.load_profile("ci" if CI else "dev")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, whose children would be deaf to it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing(name: str) -> str:
