@@ -68,7 +68,10 @@ if TYPE_CHECKING:
 
 @frozen
 class Row:
-    """What one state answers to each event, and the states it may lead to (staying is always allowed)."""
+    """What one state answers to each event, and the states it may lead to.
+
+    Staying is always allowed, and so is quarantine, which leads to FATAL from everywhere.
+    """
 
     answers: tuple[Handler, ...]
     leads_to: frozenset[State]
@@ -82,12 +85,11 @@ COLUMNS: tuple[type, ...] = (
 _NO = impossible
 _NIL = ignore
 #: Where a life that nobody asked to end leads when nothing is left of it.
-_ENDS = (S.WAITING, S.LAUNCHING, S.BACKOFF, S.EXITED)
+_ENDS = (S.WAITING, S.LAUNCHING, S.BACKOFF, S.FATAL, S.EXITED)
 
 
 def _row(*answers: Handler, to: tuple[State, ...]) -> Row:
-    """A row; quarantine may lead from everywhere to FATAL."""
-    return Row(answers, frozenset({*to, S.FATAL}))
+    return Row(answers, frozenset(to))
 
 
 # start, stop, restart, deadline | launched, failed, ready, exited, gone, unhealthy, adopted |
@@ -96,10 +98,10 @@ TABLE: dict[State, Row] = {
     S.STOPPED: _row(start_fresh, _NIL, restart_fresh, _NO, _NO, _NO, _NIL, _NO, _NIL, _NIL, adopted,
                     _NIL, _NIL, changed, quarantined, to=(S.WAITING, S.LAUNCHING, S.RUNNING)),
     S.WAITING: _row(want_up, rest, want_up, waited_too_long, _NO, _NO, _NIL, _NO, _NIL, _NIL, _NO,
-                    _NIL, leave_waiting, changed, quarantined, to=(S.STOPPED, S.LAUNCHING)),
+                    _NIL, leave_waiting, changed, quarantined, to=(S.STOPPED, S.LAUNCHING, S.FATAL)),
     S.LAUNCHING: _row(want_up, want_down, want_up, overdue, launched, launch_failed, remember_ready, _NO, _NO, _NO, _NO,
                       _NIL, _NIL, changed, quarantined,
-                      to=(S.STARTING, S.RUNNING, S.STOPPING, S.STOPPED, S.WAITING, S.BACKOFF)),
+                      to=(S.STARTING, S.RUNNING, S.STOPPING, S.STOPPED, S.WAITING, S.BACKOFF, S.FATAL)),
     S.STARTING: _row(_NIL, end, replace, grace_over, _NO, _NO, became_ready, exited, _NO, _NIL, _NO,
                      dependency_lost, _NIL, changed_alive, quarantined, to=(S.RUNNING, S.STOPPING, *_ENDS)),
     S.RUNNING: _row(_NIL, end, replace, healthy, _NO, _NO, _NIL, exited, _NO, unhealthy, _NO,
@@ -133,6 +135,6 @@ def decide(unit: Unit, event: object, now: float, gate: Gate) -> Step:
         return unit, ()
     row = TABLE[unit.state]
     after, effects = row.answers[_INDEX[type(event)]](unit, event, now, gate)
-    if after.state is not unit.state and after.state not in row.leads_to:
+    if after.state is not unit.state and after.state not in row.leads_to and not isinstance(event, ev.Quarantined):
         raise Impossible(f"{unit.name}: {unit.state.value} may not lead to {after.state.value}")
     return after, effects
