@@ -161,8 +161,8 @@ def launch_failed_aside(unit: Unit, event: ev.LaunchFailed, now: float, gate: Ga
 def exited_aside(unit: Unit, event: ev.Exited, now: float, gate: Gate) -> Step:
     """The main process is dead; its stragglers, if there are any, are left alone too."""
     how = Exit(event.code, event.signal, why_died(unit, event), event.wall, event.core)
-    aside = unit.aside if event.left else None
-    return unit._replace(exit=how, died_at=event.at, main_gone=True, pid=None, aside=aside), ()
+    aside, pid = (unit.aside, unit.pid) if event.left else (None, None)
+    return unit._replace(exit=how, died_at=event.at, main_gone=True, pid=pid, aside=aside), ()
 
 
 def gone_aside(unit: Unit, event: ev.Gone, now: float, gate: Gate) -> Step:
