@@ -122,7 +122,7 @@ def became_ready(unit: Unit, event: ev.Ready, now: float, gate: Gate) -> Step:
 def exited(unit: Unit, event: ev.Exited, now: float, gate: Gate) -> Step:
     """The main process is dead. What is left of its life is swept before anything else is decided."""
     how = Exit(event.code, event.signal, why_died(unit, event), event.wall, event.core)
-    unit = unit._replace(exit=how, died_at=event.at, main_gone=True, draw=event.draw, error=None)
+    unit = unit._replace(exit=how, died_at=event.at, main_gone=True, pid=None, draw=event.draw, error=None)
     if not event.left:
         return settle(unit, now, gate)
     if unit.state is State.KILLING:
@@ -161,8 +161,8 @@ def launch_failed_aside(unit: Unit, event: ev.LaunchFailed, now: float, gate: Ga
 def exited_aside(unit: Unit, event: ev.Exited, now: float, gate: Gate) -> Step:
     """The main process is dead; its stragglers, if there are any, are left alone too."""
     how = Exit(event.code, event.signal, why_died(unit, event), event.wall, event.core)
-    aside, pid = (unit.aside, unit.pid) if event.left else (None, None)
-    return unit._replace(exit=how, died_at=event.at, main_gone=True, pid=pid, aside=aside), ()
+    aside = unit.aside if event.left else None
+    return unit._replace(exit=how, died_at=event.at, main_gone=True, pid=None, aside=aside), ()
 
 
 def gone_aside(unit: Unit, event: ev.Gone, now: float, gate: Gate) -> Step:

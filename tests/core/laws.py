@@ -12,6 +12,7 @@ from attrs import define, field
 
 from supervisor.core import effects as fx
 from supervisor.core import events as ev
+from supervisor.core.fleet import LAST_WAIT
 from supervisor.core.graph import holds
 from supervisor.core.model import OnDependencyFailure, UnitKey
 from supervisor.core.state import LIFELESS, State, Trigger, Unit, Want
@@ -42,6 +43,8 @@ class Books:
     numbers: dict[UnitKey, int] = field(factory=dict)
     spared: dict[UnitKey, tuple[float, ...]] = field(factory=dict)
     faults: int = 0
+    closed_at: float | None = None
+    excused: set[tuple[UnitKey, int]] = field(factory=set)
 
     def opened(self, fleet: Fleet, now: float) -> None:
         """Begin with a fleet to which nothing has happened."""
@@ -71,16 +74,27 @@ class Books:
         for key, failures in self.spared.items():
             if key in fleet.units:
                 assert failures == fleet.units[key].failures, "what was asked for spends no budget"
-        if isinstance(event, ev.RestartAsked) and not fleet.closing:
-            for key in event.keys:
-                if key in fleet.units and key not in fleet._leaving:
-                    assert fleet.units[key].failures == (), "an operator's restart clears the record"
+        if isinstance(event, (ev.Start, ev.RestartAsked)) and not fleet.closing:
+            for key in set(event.keys) & set(fleet.units) - set(fleet._leaving):
+                self._brought_up(fleet, event, key)
+        if isinstance(event, ev.Reconfigured):
+            self.excused = {(key, unit.life) for key, unit in fleet.units.items() if any(missing(fleet, unit))}
+        if fleet.closing and self.closed_at is None:
+            self.closed_at = now
+
+    @staticmethod
+    def _brought_up(fleet: Fleet, event: ev.Start | ev.RestartAsked, key: UnitKey) -> None:
+        """What is started, or restarted, and what it needs, is not to be stopped any more."""
+        assert isinstance(event, ev.Start) or fleet.units[key].failures == (), "a restart clears the record"
+        needs = fleet.units[key].spec.depends_on
+        assert not [one for one in fleet._wave if one == key or (one.service in needs and one not in fleet._leaving)]
 
     def _transitions(self, fleet: Fleet, turn: Turn) -> None:
         for change in turn.transitions:
             key = change.unit.key
             assert self.states.get(key, State.STOPPED) is change.was.state, "transitions are told in order, each once"
             assert change.was.state is not change.unit.state, "a transition is a change of state"
+            assert change.event != "DependencyLost" or any(missing(fleet, change.unit)), "nothing is lost that is there"
             self._in_order(fleet, change)
             self.states[key] = change.unit.state
         for key, unit in fleet.units.items():
@@ -123,7 +137,7 @@ class Books:
         times = self.respawns.setdefault(effect.key, [])
         times.append(now)
         if policy.failures is not None and not effect.spec.depends_on and policy.cooldown >= policy.within:
-            recent = [at for at in times if at > now - policy.within]
+            recent = [at for at in times if at > now - policy.within + 1e-6]
             assert len(recent) <= policy.failures + 1, "restart intensity"
 
 
@@ -138,6 +152,8 @@ def hold(world: World) -> None:
         lives(world, unit)
         if unit.state is State.WAITING:
             waits(world, unit)
+        elif unit.state in (State.STARTING, State.RUNNING):
+            bears(world, unit)
     one_life_each(world)
     wave(fleet)
     deadline(world)
@@ -145,6 +161,9 @@ def hold(world: World) -> None:
     assert fleet.quarantined == world.books.faults, "nobody is quarantined without a fault"
     if fleet.finished:
         ended(world)
+    elif world.books.closed_at is not None:
+        latest = world.books.closed_at + fleet.limits.shutdown_timeout + LAST_WAIT
+        assert world.now <= latest, "a shutdown has an end"
 
 
 def timers(unit: Unit) -> None:
@@ -171,6 +190,7 @@ def lives(world: World, unit: Unit) -> None:
         assert life is not None
         assert life.main or life.left, "what is on its way down is still there"
         assert life.killed or unit.state is State.STOPPING, "SIGKILL was sent"
+        assert life.main == (unit.pid is not None), "a pid is of a living process"
     elif unit.aside is None:
         assert life is None or not life.there, f"nothing of a unit in {unit.state} is there"
         assert unit.pid is None
@@ -203,6 +223,14 @@ def waits(world: World, unit: Unit) -> None:
         assert world.books.tokens < 1 + 1e-6, "there is no token"
     else:
         assert reason == tuple(missing(fleet, unit)), "conditions that do not hold"
+
+
+def bears(world: World, unit: Unit) -> None:
+    """Who does not bear the loss of a dependency is not up without it, but by a change of the configuration."""
+    fleet = world.fleet
+    unmoved = unit.spec.on_dependency_failure in (OnDependencyFailure.WAIT, OnDependencyFailure.IGNORE)
+    excused = unmoved or fleet.closing or unit.key in fleet._wave or (unit.key, unit.life) in world.books.excused
+    assert excused or not any(missing(fleet, unit)), "a loss is answered"
 
 
 def missing(fleet: Fleet, unit: Unit) -> Iterator[str]:

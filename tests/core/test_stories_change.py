@@ -27,14 +27,6 @@ from tests.core.world import World, spec
 READY = {"db": Condition.READY}
 
 
-def ended(world: World) -> None:
-    """Shut down in good order, and see that nothing is left."""
-    world.shutdown()
-    world.run_down()
-    assert [0] == world.codes
-    assert world.resting()
-
-
 def other(name: str, **fields: Any) -> UnitSpec:
     """Return a specification with another command."""
     return UnitSpec(name, ("/bin/false",), **fields)
@@ -50,7 +42,7 @@ def test_added_and_removed() -> None:
     assert [UnitKey("a")] == world.forgotten
     assert {"b", "c"} == {key.service for key in world.fleet.units}
     assert [1] == [one.life for one in world.launches if one.key.service == "b"]
-    ended(world)
+    world.ended()
 
 
 @pytest.mark.parametrize("state", [State.BACKOFF, State.FATAL, State.EXITED, State.WAITING, State.STOPPED])
@@ -72,7 +64,7 @@ def test_what_is_removed_at_rest_is_forgotten_at_once(state: State) -> None:
     assert state is world.state("web")
     world.reconfigure(spec("db"))
     assert [UnitKey("web")] == world.forgotten
-    ended(world)
+    world.ended()
 
 
 def test_removed_together_they_go_in_order() -> None:
@@ -84,7 +76,7 @@ def test_removed_together_they_go_in_order() -> None:
     world.obey()
     world.obey()
     assert [UnitKey("web"), UnitKey("db")] == world.forgotten
-    ended(world)
+    world.ended()
 
 
 def test_a_new_program_replaces_the_old_by_the_old_rules() -> None:
@@ -95,7 +87,7 @@ def test_a_new_program_replaces_the_old_by_the_old_rules() -> None:
     assert [fx.Signal(UnitKey("web"), 1, 3, Scope.MAIN)] == world.turn.effects
     world.dies("web", signal=3)
     assert (Trigger.CONFIG, ("/bin/false",)) == (world.unit("web").trigger, world.launches[-1].spec.command)
-    ended(world)
+    world.ended()
 
 
 def test_what_holds_at_once_costs_no_life() -> None:
@@ -106,7 +98,7 @@ def test_what_holds_at_once_costs_no_life() -> None:
     assert (State.RUNNING, Restart.NEVER) == (world.state("web"), world.unit("web").spec.restart)
     world.dies("web")
     assert State.EXITED is world.state("web")
-    ended(world)
+    world.ended()
 
 
 def test_changed_while_it_is_launched() -> None:
@@ -120,7 +112,7 @@ def test_changed_while_it_is_launched() -> None:
     assert ("/bin/false",) == world.launches[-1].spec.command
     world.launched("web")
     assert State.RUNNING is world.state("web")
-    ended(world)
+    world.ended()
 
 
 def test_changed_and_changed_back_while_it_is_launched() -> None:
@@ -130,7 +122,7 @@ def test_changed_and_changed_back_while_it_is_launched() -> None:
     world.reconfigure(spec("web"))
     world.launched("web")
     assert State.RUNNING is world.state("web")
-    ended(world)
+    world.ended()
 
 
 @pytest.mark.parametrize("state", [State.BACKOFF, State.FATAL, State.EXITED])
@@ -151,7 +143,7 @@ def test_a_new_program_for_what_had_come_to_nothing(state: State) -> None:
     world.reconfigure(other("web", **fields))
     assert (State.LAUNCHING, Trigger.CONFIG) == (world.state("web"), world.unit("web").trigger)
     assert 0 == world.unit("web").streak
-    ended(world)
+    world.ended()
 
 
 def test_a_new_program_with_new_dependencies_waits_for_them() -> None:
@@ -161,7 +153,7 @@ def test_a_new_program_with_new_dependencies_waits_for_them() -> None:
     world.dies("web")
     world.reconfigure(spec("db", autostart=False), other("web", restart=Restart.NEVER, depends_on=READY))
     assert (State.WAITING, ("db ready",)) == (world.state("web"), world.unit("web").waiting_for)
-    ended(world)
+    world.ended()
 
 
 def test_a_new_program_for_what_an_operator_stopped() -> None:
@@ -172,7 +164,7 @@ def test_a_new_program_for_what_an_operator_stopped() -> None:
     world.obey()
     world.reconfigure(other("web"))
     assert (State.STOPPED, Want.DOWN) == (world.state("web"), world.unit("web").want)
-    ended(world)
+    world.ended()
 
 
 def test_a_waiting_unit_looks_at_its_new_dependencies() -> None:
@@ -184,7 +176,7 @@ def test_a_waiting_unit_looks_at_its_new_dependencies() -> None:
     assert ("cache ready",) == world.unit("web").waiting_for
     world.reconfigure(*both, spec("web"))
     assert State.LAUNCHING is world.state("web")
-    ended(world)
+    world.ended()
 
 
 def test_the_graph_changes_under_a_stop_wave() -> None:
@@ -211,7 +203,7 @@ def test_scaled_down_and_up_again() -> None:
     assert [State.STOPPING, State.LAUNCHING] == [world.state("web:1"), world.state("web:2")]
     world.dies("web:1", signal=15)
     assert State.LAUNCHING is world.state("web:1")
-    ended(world)
+    world.ended()
 
 
 @pytest.mark.parametrize("policy", OnDependencyFailure)
@@ -225,7 +217,7 @@ def test_scaling_a_dependency_down_is_no_loss(policy: OnDependencyFailure) -> No
     assert State.RUNNING is world.state("web")
     world.dies("web")
     assert State.LAUNCHING is world.state("web")
-    ended(world)
+    world.ended()
 
 
 def test_a_dependency_loses_a_replica_together_with_its_dependent() -> None:
@@ -237,7 +229,7 @@ def test_a_dependency_loses_a_replica_together_with_its_dependent() -> None:
     world.obey()
     world.obey()
     assert [UnitKey("web"), UnitKey("db", 1)] == world.forgotten
-    ended(world)
+    world.ended()
 
 
 def test_removed_and_added_again_at_once() -> None:
@@ -250,7 +242,7 @@ def test_removed_and_added_again_at_once() -> None:
     world.obey()
     assert (State.LAUNCHING, ("/bin/false",)) == (world.state("web"), world.launches[-1].spec.command)
     assert [] == world.forgotten
-    ended(world)
+    world.ended()
 
 
 def test_removed_and_added_while_it_is_launched() -> None:
@@ -261,7 +253,7 @@ def test_removed_and_added_while_it_is_launched() -> None:
     world.launched("web")
     world.obey()
     assert ("/bin/false",) == world.launches[-1].spec.command
-    ended(world)
+    world.ended()
 
 
 def test_the_numbers_of_a_removed_service_are_not_used_again() -> None:
@@ -274,7 +266,7 @@ def test_the_numbers_of_a_removed_service_are_not_used_again() -> None:
     assert 2 == world.launches[-1].life
     world.step(ev.LaunchFailed(UnitKey("web"), 1, world.unit("web").error))  # type: ignore[arg-type]  # a ghost
     assert (1, State.LAUNCHING) == (world.fleet.ghosts, world.state("web"))
-    ended(world)
+    world.ended()
 
 
 def test_start_of_what_is_leaving() -> None:
@@ -286,7 +278,7 @@ def test_start_of_what_is_leaving() -> None:
     world.restart("web")
     world.obey()
     assert [UnitKey("web")] == world.forgotten
-    ended(world)
+    world.ended()
 
 
 def test_a_dependency_turned_round_while_the_old_one_lingers() -> None:
@@ -313,4 +305,4 @@ def test_a_job_with_a_new_program_runs_again() -> None:
     world.launched("web")
     world.reconfigure(other("job", **job), spec("web", depends_on={"job": Condition.COMPLETED_OK}))
     assert [State.LAUNCHING, State.RUNNING] == [world.state("job"), world.state("web")]
-    ended(world)
+    world.ended()

@@ -16,14 +16,6 @@ from tests.core.world import World, key_of, spec
 FLIGHT, PROCESS, STRAGGLERS = "flight", "process", "stragglers"
 
 
-def ended(world: World) -> None:
-    """Shut down in good order, and see that nothing is left."""
-    world.shutdown()
-    world.run_down()
-    assert [0] == world.codes
-    assert world.resting()
-
-
 def broken(world: World, name: str) -> None:
     """Let deciding for a unit fail."""
     world.books.faults += 1
@@ -62,7 +54,7 @@ def test_the_others_go_on() -> None:
     assert (102, 1) == (world.unit("web").pid, world.fleet.quarantined)
     world.dies("other")
     assert State.LAUNCHING is world.state("other")
-    ended(world)
+    world.ended()
 
 
 @pytest.mark.parametrize("what", [FLIGHT, PROCESS, STRAGGLERS])
@@ -83,7 +75,7 @@ def test_started_again_what_is_left_is_ended_first(what: str, verb: str) -> None
             world.dies("web", signal=15)
         assert (State.LAUNCHING, Trigger.MANUAL) == (world.state("web"), world.unit("web").trigger)
         assert 2 == world.unit("web").life
-    ended(world)
+    world.ended()
 
 
 @pytest.mark.parametrize("what", [FLIGHT, PROCESS, STRAGGLERS])
@@ -94,7 +86,7 @@ def test_stopped_it_goes_down_as_any_other(what: str) -> None:
     assert State.FATAL is not world.state("web")
     world.run_down([UnitKey("web")])
     assert (State.STOPPED, Want.DOWN) == (world.state("web"), world.unit("web").want)
-    ended(world)
+    world.ended()
 
 
 @pytest.mark.parametrize("what", [FLIGHT, PROCESS, STRAGGLERS])
@@ -122,7 +114,7 @@ def test_what_the_host_tells_of_it_is_kept() -> None:
     assert world.unit("web").aside is None
     world.start("web")
     assert (State.LAUNCHING, 2) == (world.state("web"), world.unit("web").life)
-    ended(world)
+    world.ended()
 
 
 def test_a_launch_that_fails_after_quarantine() -> None:
@@ -130,7 +122,7 @@ def test_a_launch_that_fails_after_quarantine() -> None:
     world = aside(FLIGHT)
     world.launch_failed("web")
     assert (None, "exec") == (world.unit("web").aside, world.error("web").stage)
-    ended(world)
+    world.ended()
 
 
 def test_the_fault_comes_with_the_news_of_an_exit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +138,7 @@ def test_the_fault_comes_with_the_news_of_an_exit(monkeypatch: pytest.MonkeyPatc
     unit = world.unit("web")
     assert (State.FATAL, None, True) == (unit.state, unit.aside, unit.main_gone)
     assert [fx.Notice] == [type(one) for one in world.turn.effects]
-    ended(world)
+    world.ended()
 
 
 def test_removed_from_the_configuration_it_is_ended_and_forgotten() -> None:
@@ -155,7 +147,7 @@ def test_removed_from_the_configuration_it_is_ended_and_forgotten() -> None:
     world.reconfigure(spec("other"))
     world.obey()
     assert [UnitKey("web")] == world.forgotten
-    ended(world)
+    world.ended()
 
 
 def test_a_fault_while_it_is_being_stopped() -> None:
@@ -180,4 +172,4 @@ def test_news_of_nobody_is_counted_and_changes_nothing() -> None:
         world.step(ev.LaunchFailed(key, life, LaunchError("exec", 2, "")))
     assert 6 == world.fleet.ghosts
     assert before is world.unit("web")
-    ended(world)
+    world.ended()

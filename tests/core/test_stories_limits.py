@@ -20,14 +20,6 @@ def quick(name: str, **fields: Any) -> UnitSpec:
     return spec(name, backoff=Backoff(initial=0.0), give_up=GiveUp(failures=None), **fields)
 
 
-def ended(world: World) -> None:
-    """Shut down in good order, and see that nothing is left."""
-    world.shutdown()
-    world.run_down()
-    assert [0] == world.codes
-    assert world.resting()
-
-
 def waiting(world: World) -> list[str]:
     """Return who waits for a token or a slot."""
     return [unit.name for unit in world.fleet.units.values() if unit.waiting_for in {("rate",), ("parallelism",)}]
@@ -47,7 +39,7 @@ def test_a_storm_is_let_through_at_the_rate() -> None:
     assert ["b"] == waiting(world)
     world.advance(1)
     assert [] == waiting(world)
-    ended(world)
+    world.ended()
 
 
 def test_the_first_crash_draws_a_token_too() -> None:
@@ -57,7 +49,7 @@ def test_the_first_crash_draws_a_token_too() -> None:
     world.dies("a")
     world.dies("b")
     assert [State.LAUNCHING, State.WAITING] == [world.state("a"), world.state("b")]
-    ended(world)
+    world.ended()
 
 
 def test_starts_and_restarts_by_hand_are_free() -> None:
@@ -71,7 +63,7 @@ def test_starts_and_restarts_by_hand_are_free() -> None:
     world.restart("c", trigger=Trigger.LIMIT)
     world.obey()
     assert ("rate",) == world.unit("c").waiting_for
-    ended(world)
+    world.ended()
 
 
 def test_nobody_is_overtaken_at_the_moment_of_a_token() -> None:
@@ -83,7 +75,7 @@ def test_nobody_is_overtaken_at_the_moment_of_a_token() -> None:
     world.now += 1.0
     world.dies("c")
     assert [State.LAUNCHING, State.WAITING] == [world.state("b"), world.state("c")]
-    ended(world)
+    world.ended()
 
 
 def test_a_token_wait_after_a_dependency_wait() -> None:
@@ -97,7 +89,7 @@ def test_a_token_wait_after_a_dependency_wait() -> None:
     assert ("rate",) == world.unit("web").waiting_for
     world.advance(1)
     assert State.LAUNCHING is world.state("web")
-    ended(world)
+    world.ended()
 
 
 def test_a_dependency_is_lost_while_waiting_for_a_token() -> None:
@@ -112,7 +104,7 @@ def test_a_dependency_is_lost_while_waiting_for_a_token() -> None:
     world.stop("db")
     world.advance(1)
     assert [("db ready",), State.LAUNCHING] == [world.unit("web").waiting_for, world.state("x")]
-    ended(world)
+    world.ended()
 
 
 def test_stopped_while_waiting_for_a_token() -> None:
@@ -125,7 +117,7 @@ def test_stopped_while_waiting_for_a_token() -> None:
     assert State.STOPPED is world.state("b")
     world.advance(1)
     assert State.LAUNCHING is world.state("c")
-    ended(world)
+    world.ended()
 
 
 def test_start_while_waiting_for_a_token_forgives() -> None:
@@ -136,7 +128,7 @@ def test_start_while_waiting_for_a_token_forgives() -> None:
     world.dies("b")
     world.start("b")
     assert (("rate",), 0) == (world.unit("b").waiting_for, world.unit("b").streak)
-    ended(world)
+    world.ended()
 
 
 def test_failed_launches_draw_tokens() -> None:
@@ -147,7 +139,7 @@ def test_failed_launches_draw_tokens() -> None:
             world.launch_failed("a")
         world.to_deadline()
     assert world.now - 1000.0 > 8
-    ended(world)
+    world.ended()
 
 
 @pytest.mark.parametrize("now", [0.1, 1e7, 3e8])
@@ -161,7 +153,7 @@ def test_the_moment_of_a_token_does_not_depend_on_the_uptime(now: float) -> None
             world.to_deadline()
         assert State.LAUNCHING is world.state("a")
         world.launched("a")
-    ended(world)
+    world.ended()
 
 
 def test_a_bucket_smaller_than_a_token() -> None:
@@ -172,7 +164,7 @@ def test_a_bucket_smaller_than_a_token() -> None:
     world.dies("b")
     world.advance(10)
     assert [State.LAUNCHING] * 2 == [world.state("a"), world.state("b")]
-    ended(world)
+    world.ended()
 
 
 def test_launches_at_once() -> None:
@@ -183,7 +175,7 @@ def test_launches_at_once() -> None:
         order.append(world.launches[-1].key.service)
         world.launched(order[-1])
     assert ["b", "c", "a"] == order
-    ended(world)
+    world.ended()
 
 
 def test_a_failed_launch_gives_its_slot_to_the_next() -> None:
@@ -195,7 +187,7 @@ def test_a_failed_launch_gives_its_slot_to_the_next() -> None:
     assert ("parallelism",) == world.unit("a").waiting_for
     world.launched("b")
     assert State.LAUNCHING is world.state("a")
-    ended(world)
+    world.ended()
 
 
 def test_who_waits_for_a_token_does_not_hold_up_who_needs_none() -> None:
@@ -212,7 +204,7 @@ def test_who_waits_for_a_token_does_not_hold_up_who_needs_none() -> None:
     world.launched("a")
     assert ("rate",) == world.unit("b").waiting_for
     assert UnitKey("b") in world.fleet.units
-    ended(world)
+    world.ended()
 
 
 def test_a_slot_that_is_free_belongs_to_who_waits_for_it() -> None:
@@ -223,4 +215,4 @@ def test_a_slot_that_is_free_belongs_to_who_waits_for_it() -> None:
     assert [State.LAUNCHING, State.WAITING] == [world.state("b"), world.state("c")]
     world.launched("b")
     assert State.LAUNCHING is world.state("c")
-    ended(world)
+    world.ended()

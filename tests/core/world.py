@@ -255,6 +255,13 @@ class World:
 
     # --- longer stories ---------------------------------------------------------------------------------------------
 
+    def ended(self) -> None:
+        """Shut down in good order, and see that nothing is left, no timer either."""
+        self.shutdown()
+        self.run_down()
+        assert [0] == self.codes
+        assert self.resting()
+
     def obey(self, signal: int = 15) -> None:
         """Every living main process that was asked to end does so."""
         for life in list(self.lives.values()):
