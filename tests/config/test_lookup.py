@@ -39,9 +39,9 @@ def test_home_without_xdg(tmp_path: Path) -> None:
 def test_nothing_found(tmp_path: Path) -> None:
     """The refusal says where was looked, and what to do."""
     with pytest.raises(ConfigError) as error:
-        find(None, {"HOME": str(tmp_path), "XDG_CONFIG_HOME": ""}, USER, "/work")
+        find(None, {"HOME": str(tmp_path), "XDG_CONFIG_HOME": ""}, USER, "/srv")
     line = str(error.value)
-    assert f"/work/respawnd.toml, {tmp_path}/.config/respawnd/respawnd.toml, /etc/respawnd/respawnd.toml" in line
+    assert f"/srv/respawnd.toml, {tmp_path}/.config/respawnd/respawnd.toml, /etc/respawnd/respawnd.toml" in line
     assert "-c FILE" in line
 
 
