@@ -173,7 +173,8 @@ def timers(unit: Unit) -> None:
     if unit.state in UNTIMED:
         assert unit.deadline is None, f"{unit.state} has no deadline"
     if unit.state is State.RUNNING:
-        assert (unit.deadline is not None) <= (unit.streak > 0 or unit.half_open), "a timer only to forgive something"
+        forgives = unit.streak > 0 or unit.half_open
+        assert (unit.deadline is not None) == forgives, "a timer to forgive, and for nothing else"
 
 
 def lives(world: World, unit: Unit) -> None:

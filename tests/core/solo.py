@@ -28,9 +28,9 @@ BOUND = 4
 #: How often each move is made, beside the others.
 WEIGHTS = {
     "answer": 16, "refuse": 2, "end": 6, "end_and_leave": 3, "last_one_ends": 4, "end_as_told": 4, "say_ready": 2,
-    "fail_its_check": 3, "ghost": 1, "crash_loop": 3, "start": 4, "stop": 3, "restart": 4, "stop_to_the_end": 1,
-    "gate_moves": 2, "lose_a_dependency": 1, "change": 1, "quarantine": 1, "to_deadline": 10, "some_time": 3,
-    "a_long_run": 2, "give_up_and_try": 2,
+    "fail_its_check": 3, "ghost": 1, "crash_loop": 3, "give_up_and_try": 2, "start": 2, "stop": 2, "restart": 3,
+    "stop_to_the_end": 1, "gate_moves": 2, "lose_a_dependency": 1, "change": 1, "quarantine": 1, "to_deadline": 10,
+    "some_time": 3, "a_long_run": 6,
 }  # fmt: skip
 MOVES = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
 
@@ -66,7 +66,7 @@ class UnitMachine(RuleBasedStateMachine):
         assert (self.unit.since == self.now) or self.unit.state is was.state, "a change of state has its moment"
         if self.unit.streak > was.streak:
             self.failure()
-        if not self.unit.failures:
+        if was.half_open and not self.unit.half_open:
             self.failed.clear()
         for effect in effects:
             if isinstance(effect, fx.Launch):
@@ -187,6 +187,7 @@ class UnitMachine(RuleBasedStateMachine):
         going = self.unit.state in (State.STOPPING, State.KILLING)
         self.asked = self.asked or (going and self.unit.want is Want.DOWN)
         self.tell(ev.Start((KEY,)))
+        self.failed = list(self.unit.failures)
         assert self.unit.want is Want.UP
 
     def stop(self, number: int) -> None:
@@ -199,6 +200,7 @@ class UnitMachine(RuleBasedStateMachine):
         self.forget()
         self.tell(ev.RestartAsked((KEY,), Trigger.FEEDBACK if number % 2 else Trigger.MANUAL))
         self.asked = self.unit.state in (State.STOPPING, State.KILLING)
+        self.failed.clear()
         assert (Want.UP, (), 0) == (self.unit.want, self.unit.failures, self.unit.streak)
 
     def stop_to_the_end(self, number: int) -> None:
@@ -235,9 +237,8 @@ class UnitMachine(RuleBasedStateMachine):
         self.failed = list(self.unit.failures)
 
     def quarantine(self, number: int) -> None:
-        """Deciding for it has failed; not often."""
-        if number % 4 == 0:
-            self.tell(ev.Quarantined(KEY, "fault"))
+        """Deciding for it has failed."""
+        self.tell(ev.Quarantined(KEY, "fault"))
 
     def forget(self) -> None:
         """Open a new account of launches: somebody has intervened."""

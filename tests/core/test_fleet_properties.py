@@ -12,4 +12,4 @@ from tests.core.adversary import FleetMachine
 @pytest.mark.slow
 def test_the_laws_hold_whatever_happens() -> None:
     """No order of commands, deaths, changes and time breaks a law of the fleet."""
-    run_state_machine_as_test(FleetMachine, settings=settings(max_examples=80, stateful_step_count=40))
+    run_state_machine_as_test(FleetMachine, settings=settings(max_examples=120, stateful_step_count=12))

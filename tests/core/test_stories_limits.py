@@ -208,11 +208,11 @@ def test_who_waits_for_a_token_does_not_hold_up_who_needs_none() -> None:
 
 
 def test_a_slot_that_is_free_belongs_to_who_waits_for_it() -> None:
-    """A start that comes when one is free and others wait for it stands behind them."""
-    world = World.of(spec("a"), spec("b"), spec("c", autostart=False), limits=Limits(None, 0, 1))
-    world.start("c")
+    """Whoever may go in the very step that frees a slot stands behind those who waited for it."""
+    web = spec("web", depends_on={"a": Condition.STARTED})
+    world = World.of(spec("a"), spec("b"), web, limits=Limits(None, 0, 1))
     world.launched("a")
-    assert [State.LAUNCHING, State.WAITING] == [world.state("b"), world.state("c")]
+    assert [State.LAUNCHING, State.WAITING] == [world.state("b"), world.state("web")]
     world.launched("b")
-    assert State.LAUNCHING is world.state("c")
+    assert State.LAUNCHING is world.state("web")
     world.ended()

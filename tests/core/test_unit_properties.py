@@ -12,4 +12,4 @@ from tests.core.solo import UnitMachine
 @pytest.mark.slow
 def test_the_laws_of_one_unit_hold_whatever_happens() -> None:
     """No order of news, commands and time breaks a law of the unit."""
-    run_state_machine_as_test(UnitMachine, settings=settings(max_examples=100, stateful_step_count=50))
+    run_state_machine_as_test(UnitMachine, settings=settings(max_examples=120, stateful_step_count=12))
