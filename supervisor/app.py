@@ -284,6 +284,7 @@ class App:
         """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it."""
         self._counts.carry(self.view().units)
         page = self._exposition.page(accept, encoding, names)
+        kernel.trim()
         return page.body, page.headers
 
     def alive(self) -> bool:

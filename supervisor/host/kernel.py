@@ -7,12 +7,14 @@ so at each of its calls (measured under a scrape in a tight loop: 0.5 ms each).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 from collections.abc import Iterable
 
 _quick = ctypes.PyDLL(None, use_errno=True)
+_slow = ctypes.CDLL(None)
 
 _PR_SET_CHILD_SUBREAPER = 36
 _P_ALL, _P_PIDFD = 0, 3
@@ -112,3 +114,9 @@ def return_memory() -> None:
     mallopt(_M_ARENA_MAX, 1)
     mallopt(_M_MMAP_THRESHOLD, 1 << 16)
     mallopt(_M_TRIM_THRESHOLD, 1 << 18)
+
+
+def trim() -> None:
+    """Give back what the C library holds free, without the interpreter lock; some tenths of a millisecond."""
+    with contextlib.suppress(AttributeError):  # musl has no malloc_trim(3), and holds little
+        _slow.malloc_trim(0)
