@@ -228,12 +228,38 @@ def test_a_page_is_in_pieces_and_steps_aside() -> None:
     exposition = type(drill.exposition)(drill.recorder, drill.view, clock=clock, pause=pause)
     exposition.render()
     quiet = len(paused)
+    drill.now += 15
     drill.recorder.turned(drill.now + 0.01, None)
     exposition.render()
     assert quiet > 3
     assert len(paused) - quiet > 2 * quiet
     drill.recorder.ticked = float("inf")
     assert exposition.render().endswith(b"\n")
+
+
+def test_who_scrapes_without_pause_waits_between_pages() -> None:
+    """A page that follows at once on another waits seven times as long as that took; one 15 s later does not wait."""
+    drill = busy_drill()
+    rests: list[float] = []
+
+    def clock() -> float:
+        drill.now += 0.0001
+        return drill.now
+
+    def pause(seconds: float) -> None:
+        rests.extend([seconds] if seconds > 0.001 else [])
+        drill.now += seconds
+
+    exposition = type(drill.exposition)(drill.recorder, drill.view, clock=clock, pause=pause)
+    began = drill.now
+    exposition.render()
+    took = drill.now - began
+    assert [] == rests
+    exposition.render()
+    assert pytest.approx(7 * took, rel=0.2) == rests[0]
+    drill.now += 15
+    exposition.render()
+    assert 1 == len(rests)
 
 
 def test_those_who_come_while_a_page_is_made_share_it() -> None:
