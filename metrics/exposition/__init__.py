@@ -32,7 +32,7 @@ log = logging.getLogger("respawnd.metrics")
 
 #: Seconds of rendering between two pauses, and the length of a pause. A pause of 0 would not do: the interpreter's lock
 #: would be taken back before the loop, woken by its release, had a chance at it.
-SLICE, PAUSE = 0.0003, 0.00005
+SLICE, PAUSE = 0.0001, 0.00005
 #: While the loop has turned within this many seconds, it is probably still at work, and the render waits, up to
 #: PATIENCE.
 BUSY, PATIENCE = 0.001, 0.01
@@ -134,7 +134,7 @@ class Exposition:
     # --- pieces of the page -----------------------------------------------------------------------------------------
 
     def _pieces(self, chosen: Format, names: frozenset[str], now: float) -> Iterator[bytes]:
-        """Yield the page in pieces of some tenths of a millisecond."""
+        """Yield the page in pieces of about a tenth of a millisecond."""
         parts = list(batches(self._view(), self._recorder, now, self._wall() - now))
         above = self._above(chosen)
         small: list[str] = []
