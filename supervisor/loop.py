@@ -53,7 +53,6 @@ class Loop:
         self._code: int | None = None
         self._alone = False
         self._unpublished = True
-        self._published = 0
 
     def run(self) -> int:
         """Boot the fleet, then turn until it has finished; the daemon's exit status."""
@@ -112,6 +111,7 @@ class Loop:
 
     def _take(self, turn: Turn) -> None:
         """Carry out what an event asked for; answers that come at once are taken at once."""
+        self._unpublished = True
         self._facts.extend(turn.transitions)
         for effect in turn.effects:
             answer = self._carry_out(effect)
@@ -136,9 +136,8 @@ class Loop:
         return None
 
     def _close_turn(self) -> None:
-        if len(self._facts) != self._published or self._answered or self._unpublished:
+        if self._unpublished or self._answered:
             self._unpublished = False
-            self._published = len(self._facts)
             self._number += 1
             fleet = self._fleet
             self._publish(FleetView(dict(fleet.units), self._number, self._clock(), fleet.booted, fleet.closing))
@@ -148,7 +147,7 @@ class Loop:
             ask.done(problem)
 
     def _tell_all(self) -> None:
-        facts, self._facts, self._published = self._facts, [], 0
+        facts, self._facts = self._facts, []
         for observer in list(self._observers) if facts else ():
             self._tell(observer, facts)
 
