@@ -6,6 +6,7 @@ believed. The file holds one line of JSON for people and for the command line: p
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -36,13 +37,14 @@ class Lock:
         except BlockingIOError:
             os.close(self._fd)
             raise Held(self.path, read(state_dir) or {}) from None
-        os.ftruncate(self._fd, 0)
+        self.tell({"pid": os.getpid()})
 
     def tell(self, facts: Mapping[str, Any]) -> None:
         """Write who holds it. A full disk costs others this knowledge, never us the lock."""
         text = json.dumps(facts).encode() + b"\n"
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, text, 0)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text, 0)
 
     def release(self) -> None:
         """Let go. The file stays: removing it would let two daemons hold two files of one name."""
