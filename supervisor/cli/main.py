@@ -8,6 +8,7 @@ none pays for another.
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from typing import Any, TextIO
@@ -73,8 +74,21 @@ def cli(context: click.Context) -> int:
     return 0
 
 
+def _open_standard_streams() -> None:
+    """Put /dev/null where 0, 1 or 2 is closed: else a lock file or a log would get that number, and be written to."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            null = os.open("/dev/null", os.O_RDWR)  # the lowest number that is free, which is this one
+            if null != fd:
+                os.dup2(null, fd)
+                os.close(null)
+
+
 def main() -> None:
     """Run the command line; the entry point of the script."""
+    _open_standard_streams()
     # Who reads our output may go (`respawnd logs -f web | head`): then we end as any filter does, without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):

@@ -149,3 +149,15 @@ def test_an_unread_stderr_does_not_stop_it(daemon: Make) -> None:
     assert select.select([read], [], [], 0)[0]
     assert 0 == one.end()
     os.close(read)
+
+
+def test_closed_standard_streams_are_nobody_elses_numbers(daemon: Make) -> None:
+    """Started with 0, 1 and 2 closed, the lock file stays what it is: nothing is written to it by number."""
+    one = daemon(SLEEPER.format("web"))
+    command = " ".join([*RESPAWND, "run", "-c", str(one.config)])
+    one.process = subprocess.Popen(["sh", "-c", f"exec {command} <&- >&- 2>&-"], env=one.environ, cwd=one.directory)
+    eventually(one.ready, what="/-/ready")
+    one.until("web", state="running")
+    assert (one.directory / "state" / "respawnd.lock").read_text().startswith('{"pid": ')
+    assert ["/dev/null"] * 3 == [os.readlink(f"/proc/{one.pid}/fd/{fd}") for fd in range(3)]
+    assert 0 == one.end()
