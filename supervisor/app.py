@@ -26,7 +26,7 @@ from supervisor.control.daemon import About
 from supervisor.control.guard import Guard
 from supervisor.control.listen import Listener, bind_tcp, bind_unix
 from supervisor.control.server import Server
-from supervisor.core.events import Event, Launched, Reconfigured
+from supervisor.core.events import Event, Launched, Origin, Reconfigured
 from supervisor.core.fleet import Fleet, Limits
 from supervisor.core.model import UnitKey, UnitSpec
 from supervisor.core.ports import Ask
@@ -201,7 +201,7 @@ class App:
             threading.Thread(target=self.reload, name="respawnd-reload", daemon=True).start()
             return
         log.info("%s: %s", name, "killing what is left" if self._signalled else "stopping all services")
-        self._loop.shutdown(hurry=self._signalled)
+        self._loop.shutdown(hurry=self._signalled, origin=Origin(name))
         self._signalled = True
 
     # --- what control surfaces may ask (control.daemon.Daemon) -------------------------------------------------------

@@ -13,8 +13,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 from supervisor.core import effects as fx
-from supervisor.core.events import Event, Shutdown
-from supervisor.core.fleet import Fleet, Turn
+from supervisor.core.effects import Turn
+from supervisor.core.events import Event, Origin, Shutdown
+from supervisor.core.fleet import Fleet
 from supervisor.core.ports import Ask, Edge, Fact, Observer
 from supervisor.core.view import FleetView
 
@@ -30,7 +31,8 @@ class Loop:
     """Runs a fleet over an edge until it has finished.
 
     `publish` is given a new picture after every turn that changed it; `on_turn` the moment of each turn and, where a
-    deadline woke it, by how many seconds it came late; `on_event` each event after it was taken.
+    deadline woke it, by how many seconds it came late; `on_event` each event after it was taken, those that the fleet
+    gave to its units by itself among them.
     """
 
     def __init__(
@@ -87,9 +89,9 @@ class Loop:
         self._close_turn()
         self._on_turn(now, late)
 
-    def shutdown(self, *, hurry: bool = False) -> None:
+    def shutdown(self, *, hurry: bool = False, origin: Origin | None = None) -> None:
         """Begin, or hurry, the shutdown; to be called in the loop's own turn or before it runs."""
-        self._step(Shutdown(hurry=hurry))
+        self._step(Shutdown(hurry=hurry, origin=origin))
 
     def _due(self, now: float) -> bool:
         deadline = self._fleet.deadline
@@ -113,6 +115,8 @@ class Loop:
         """Carry out what an event asked for; answers that come at once are taken at once."""
         self._unpublished = True
         self._facts.extend(turn.transitions)
+        for event in turn.inner:
+            self._on_event(event)
         for effect in turn.effects:
             answer = self._carry_out(effect)
             if answer is not None:
@@ -140,7 +144,8 @@ class Loop:
             self._unpublished = False
             self._number += 1
             fleet = self._fleet
-            self._publish(FleetView(dict(fleet.units), self._number, self._clock(), fleet.booted, fleet.closing))
+            units, now = dict(fleet.units), self._clock()
+            self._publish(FleetView(units, self._number, now, fleet.booted, fleet.closing, fleet.specs))
         # Only now, so that who asked finds a picture in which it has happened.
         answered, self._answered = self._answered, []
         for ask, problem in answered:

@@ -19,7 +19,11 @@ B3 = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 STATES = ("stopped", "waiting", "starting", "running", "backoff", "stopping", "exited", "fatal")
 REASONS = ("ok", "error", "signal", "oom", "timeout", "stopped", "killed", "unknown")
 TRIGGERS = ("crash", "exit", "health", "oom", "dependency", "config", "manual", "feedback", "limit", "schedule")
+#: Where the time of a respawn goes, in order: the death noticed, stragglers swept, what to do decided, the configured
+#: delay, the wait for dependencies and limits and for a launcher, exec, readiness.
+PHASES = ("notice", "decide", "sweep", "backoff", "queue", "spawn", "ready")
 RESULTS = ("ok", "error")
+SPANS = ("exported", "failed", "dropped", "sampled_out")
 STREAMS = ("stdout", "stderr")
 LEVELS = ("debug", "info", "warning", "error", "critical")
 #: Label `type` of respawnd_events_total for each class of event that the loop processes.

@@ -15,7 +15,7 @@ from typing import Any
 from metrics.catalog import B1, B2, B3, BY_NAME, EVENTS, OTHER, REASONS, STREAMS, TRIGGERS
 from metrics.recorder.store import UNSEEN, Observed, Replica, Service, counted, empty, observed
 from metrics.recorder.tally import Labels, Tally
-from supervisor.core.effects import Forget, Transition
+from supervisor.core.effects import Forget, Transition, Wanted
 from supervisor.core.model import UnitKey
 from supervisor.core.ports import Fact
 from supervisor.core.state import Reason, State, Trigger, Unit
@@ -54,6 +54,8 @@ class Recorder:
         """Take one fact of the loop (an Observer of `supervisor.core.ports`)."""
         if isinstance(fact, Transition):
             self._moved(fact.was, fact.unit, fact.at, fact.event)
+        elif isinstance(fact, Wanted):
+            self._wanted(fact.unit, fact.at)
         elif isinstance(fact, Forget):
             self.forget(fact.key)
 
@@ -168,6 +170,11 @@ class Recorder:
             self._rose(replica.service, unit)
         elif unit.state is State.KILLING:
             replica.service.escalations += 1
+
+    def _wanted(self, unit: Unit, at: float) -> None:
+        replica = self.replicas.get(unit.key)
+        if replica is not None:
+            self._account(replica, unit, at)
 
     def _died(self, replica: Replica, unit: Unit) -> None:
         """Count an exit that was not counted yet; each exit is a value of its own, so identity tells them apart."""

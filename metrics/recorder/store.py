@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from metrics.catalog import B1, REASONS, TRIGGERS
+from metrics.catalog import B1, PHASES, REASONS, TRIGGERS
 from supervisor.core.model import UnitKey, UnitSpec
 from supervisor.core.state import Exit, Unit
 
@@ -44,6 +45,7 @@ def counted(before: tuple[int, ...], index: int, amount: int = 1) -> tuple[int, 
 
 NO_LATENCY = empty(B1)
 NO_READINESS = (0, 0.0)
+NO_PHASES = (0.0,) * len(PHASES)
 
 
 #: Replica-seconds up until `last`, replicas up since, replica-seconds desired until `last`, replicas desired since, and
@@ -65,6 +67,32 @@ def label_value(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
+class Usage(NamedTuple):
+    """What the process tree of one replica uses, as of `at` (monotonic); None is what cannot be known or is not there.
+
+    `user`, `system`, `read`, `written`, `throttled` and `pressure` (cpu, memory, io) are counters of the replica's
+    whole history, in seconds and bytes; the others are of this moment, and 0 where nothing lives. `cpu_share` is
+    percent of one processor between the last two samples, `proportional` is PSS.
+    """
+
+    at: float
+    user: float = 0.0
+    system: float = 0.0
+    resident: int = 0
+    threads: int = 0
+    processes: int = 0
+    open_fds: int | None = None
+    max_fds: int | None = None
+    worst_fd_ratio: float | None = None
+    read: int | None = None
+    written: int | None = None
+    cpu_share: float = 0.0
+    memory_limit: int | None = None
+    proportional: int | None = None
+    throttled: float | None = None
+    pressure: tuple[float, float, float] | None = None
+
+
 class Service:
     """The totals of one service. `label` is its prepared label text, `info` that of its metadata under `spec`.
 
@@ -80,6 +108,7 @@ class Service:
         "latency",
         "members",
         "output",
+        "phases",
         "ready",
         "shown",
         "span",
@@ -96,6 +125,7 @@ class Service:
         self.spawns = (0, 0)
         self.latency = NO_LATENCY
         self.ready = NO_READINESS
+        self.phases = NO_PHASES
         self.escalations = 0
         self.output = (0, 0)
         self.dropped = 0
@@ -115,7 +145,7 @@ class Replica:
     wait, in seconds.
     """
 
-    __slots__ = ("desired", "exit", "label", "life", "paused", "restarts", "service", "up")
+    __slots__ = ("desired", "exit", "label", "life", "paused", "restarts", "service", "up", "usage")
 
     def __init__(self, key: UnitKey, service: Service) -> None:
         self.service = service
@@ -125,6 +155,7 @@ class Replica:
         self.life = UNSEEN
         self.paused = 0.0
         self.restarts = NEVER_RESTARTED
+        self.usage: Usage | None = None
 
     def know(self, unit: Unit, *, answered: bool) -> None:
         """Take what has happened to `unit` so far as counted; `answered`: its last launch has had its answer."""

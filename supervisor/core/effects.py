@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
+from supervisor.core.events import Event
 from supervisor.core.model import Scope, UnitKey, UnitSpec
 from supervisor.core.state import Unit
 
@@ -75,9 +76,33 @@ Effect = Launch | Signal | Sweep | Forget | Notice | ShutdownAsked | Finish
 
 @frozen
 class Transition:
-    """A change of state, for observers. `event` is the name of the event's class."""
+    """A change of state, for observers, and the event that caused it."""
 
     was: Unit
     unit: Unit
     at: float
-    event: str
+    cause: Event
+
+    @property
+    def event(self) -> str:
+        """The name of the event's class."""
+        return type(self.cause).__name__
+
+
+@frozen
+class Wanted:
+    """The want changed and the state did not, for observers: a start while stopping, a stop while launching."""
+
+    was: Unit
+    unit: Unit
+    at: float
+    cause: Event
+
+
+@frozen
+class Turn:
+    """What came of one event; `inner` are the events that the fleet gave to its units by itself."""
+
+    effects: list[Effect] = field(factory=list)
+    transitions: list[Transition | Wanted] = field(factory=list)
+    inner: list[Event] = field(factory=list)

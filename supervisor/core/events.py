@@ -11,7 +11,18 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from supervisor.core.model import UnitKey, UnitSpec
-from supervisor.core.state import LaunchError, Trigger
+from supervisor.core.state import Consumed, LaunchError, Trigger
+
+
+@frozen
+class Origin:
+    """Who gave a command.
+
+    `who` is for people ("uid 0 over the control socket"); `trace` is the asker's own W3C traceparent, or "".
+    """
+
+    who: str
+    trace: str = ""
 
 
 @frozen
@@ -49,7 +60,10 @@ class Ready:
 
 @frozen
 class Exited:
-    """The main process is dead and reaped. `left` tells that others of its session, group or tag still live."""
+    """The main process is dead and reaped. `left` tells that others of its session, group or tag still live.
+
+    `woke` is the moment at which the loop woke with the news: `at` less it is what noticing took.
+    """
 
     key: UnitKey
     life: int
@@ -61,6 +75,8 @@ class Exited:
     oom: bool = False
     left: bool = False
     draw: float = 0.5
+    woke: float | None = None
+    consumed: Consumed | None = None
 
 
 @frozen
@@ -96,6 +112,7 @@ class Start:
     """An operator, or the boot, wants these up. An operator's start clears streak and budget."""
 
     keys: tuple[UnitKey, ...]
+    origin: Origin | None = None
 
 
 @frozen
@@ -103,6 +120,7 @@ class Stop:
     """An operator wants these down; dependents among them first."""
 
     keys: tuple[UnitKey, ...]
+    origin: Origin | None = None
 
 
 @frozen
@@ -111,6 +129,7 @@ class RestartAsked:
 
     keys: tuple[UnitKey, ...]
     trigger: Trigger = Trigger.MANUAL
+    origin: Origin | None = None
 
 
 @frozen
@@ -126,6 +145,7 @@ class Shutdown:
 
     code: int = 0
     hurry: bool = False
+    origin: Origin | None = None
 
 
 @frozen

@@ -14,11 +14,9 @@ from collections import deque
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
-
 from supervisor.core import events as ev
 from supervisor.core.decide import decide
-from supervisor.core.effects import Effect, Finish, Forget, Notice, ShutdownAsked, Transition
+from supervisor.core.effects import Effect, Finish, Forget, Notice, ShutdownAsked, Transition, Turn, Wanted
 from supervisor.core.graph import Graph, holds
 from supervisor.core.model import OnDependencyFailure, needs_restart
 from supervisor.core.state import LIFELESS, State, Trigger, Unit, Want
@@ -39,14 +37,8 @@ _BETWEEN = frozenset({State.BACKOFF, State.FATAL, State.EXITED})
 #: Policies of those that do not bear the loss of a dependency.
 _NOT_BORNE = frozenset({OnDependencyFailure.RESTART, OnDependencyFailure.STOP})
 _HELD = Gate(dependencies=("stop",))
-
-
-@frozen
-class Turn:
-    """What came of one event."""
-
-    effects: list[Effect] = field(factory=list)
-    transitions: list[Transition] = field(factory=list)
+#: What the fleet itself tells a unit.
+_INNER = (ev.DeadlineReached, ev.DependencyLost, ev.DependencyBack, ev.ConfigChanged, ev.Quarantined)
 
 
 class Fleet:
@@ -64,7 +56,7 @@ class Fleet:
         self._turnstile = Turnstile(limits, now)
         self._living = 0
         self._lives = 0
-        self._wave: dict[UnitKey, None] = {}
+        self._wave: dict[UnitKey, ev.Origin | None] = {}
         self._leaving: dict[UnitKey, int] = {}
         self._generation = 0
         self._unanswered: set[UnitKey] | None = None
@@ -73,6 +65,7 @@ class Fleet:
         self._close_by: float | None = None
         self._hurried = False
         self._turn = Turn()
+        self.specs = specs
         self._graph = Graph(specs)
         for spec in specs.values():
             self.units.update((key, Unit(key, spec, since=now)) for key in spec.keys())  # noqa: SIM118 - not a dict
@@ -138,9 +131,11 @@ class Fleet:
             self._unanswered.discard(event.key)
         self._apply(event.key, event, now)
 
-    def _apply(self, key: UnitKey, event: object, now: float) -> None:
+    def _apply(self, key: UnitKey, event: ev.Event, now: float) -> None:
         """One unit, one event."""
         was = self.units[key]
+        if isinstance(event, _INNER):
+            self._turn.inner.append(event)
         try:
             unit, effects = decide(was, event, now, self._gate(was, now))
         except Exception as error:
@@ -153,7 +148,9 @@ class Fleet:
             heappush(self._due, (unit.deadline, key))
         self._turnstile.note(was, unit, now)
         if unit.state is not was.state:
-            self._changed(was, unit, type(event).__name__, now)
+            self._changed(was, unit, event, now)
+        elif unit.want is not was.want:
+            self._turn.transitions.append(Wanted(was, unit, now, event))
         for effect in effects:
             if isinstance(effect, ShutdownAsked):
                 self._turn.effects.append(Notice(unit, "error", effect.text))
@@ -165,12 +162,14 @@ class Fleet:
         """Set the unit aside; what the host told of its life is still true of it."""
         self.quarantined += 1
         text = f"{type(error).__name__}: {error}"
-        unit, effects = decide(was, ev.Quarantined(was.key, text), now, OPEN)
+        quarantined = ev.Quarantined(was.key, text)
+        self._turn.inner.append(quarantined)
+        unit, effects = decide(was, quarantined, now, OPEN)
         if isinstance(event, (ev.Launched, ev.LaunchFailed, ev.Exited, ev.Gone)):
             unit, _ = decide(unit, event, now, OPEN)
         return unit, effects
 
-    def _changed(self, was: Unit, unit: Unit, event: str, now: float) -> None:
+    def _changed(self, was: Unit, unit: Unit, event: ev.Event, now: float) -> None:
         self._turn.transitions.append(Transition(was, unit, now, event))
         self._living += (unit.state not in LIFELESS) - (was.state not in LIFELESS)
         if self._unanswered and unit.state not in (State.LAUNCHING, State.WAITING):
@@ -256,7 +255,7 @@ class Fleet:
         asked = dict.fromkeys(key for key in event.keys if key not in self._leaving)
         for key in self._graph.with_dependencies(asked, self.units, self._down):
             self._wave.pop(key, None)
-            self._apply(key, event if key in asked else ev.Start((key,)), now)
+            self._apply(key, event if key in asked else ev.Start((key,), event.origin), now)
             if self.units[key].state is State.WAITING:
                 self._apply(key, ev.DependencyBack(key), now)  # it may have waited only to be stopped
         self._release(tuple(self._wave), now)
@@ -267,7 +266,7 @@ class Fleet:
     def _stop(self, event: ev.Stop, now: float) -> None:
         """Dependents among them first; the others wait in the wave until those are down."""
         keys = self._graph.ordered((key for key in event.keys if key in self.units), self.units, backwards=True)
-        self._wave.update(dict.fromkeys(keys))
+        self._wave.update(dict.fromkeys(keys, event.origin))
         self._release(keys, now)
 
     def _release(self, keys: Iterable[UnitKey], now: float) -> None:
@@ -280,7 +279,7 @@ class Fleet:
             key = queue.popleft()
             if key not in self._wave or self._held(key):
                 continue
-            self._apply(key, ev.Stop((key,)), now)
+            self._apply(key, ev.Stop((key,), self._wave[key]), now)
             unit = self.units[key]
             if unit.state in LIFELESS:
                 del self._wave[key]
@@ -320,6 +319,7 @@ class Fleet:
         self._leaving = {key: self._leaving.get(key, self._generation) for key in gone}
         self._generation += 1
         again = [key for key, spec in wanted.items() if self._take_spec(key, spec, now)]
+        self.specs = event.specs
         self._graph = Graph(event.specs, [self.units[key] for key in gone])
         self._stop(ev.Stop(tuple(gone)), now)
         self._bring_up(ev.Start(tuple(key for key in fresh if wanted[key].autostart)), now)
@@ -342,16 +342,16 @@ class Fleet:
         return replace and unit.want is Want.UP and unit.state in _BETWEEN
 
     def _shutdown(self, event: ev.Shutdown, now: float) -> None:
-        self._close(event.code, now)
+        self._close(event.code, now, event.origin)
         if event.hurry and not self._hurried and not self.finished:
             self._hurry(now)
 
-    def _close(self, code: int, now: float) -> None:
+    def _close(self, code: int, now: float, origin: ev.Origin | None = None) -> None:
         if self.closing:
             return
         self.closing, self.exit_code = True, code
         self._close_by = now + self.limits.shutdown_timeout
-        self._stop(ev.Stop(tuple(self.units)), now)
+        self._stop(ev.Stop(tuple(self.units), origin), now)
 
     def _hurry(self, now: float) -> None:
         """No more patience: everything that lives is killed now."""

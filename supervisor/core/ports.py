@@ -7,11 +7,11 @@ from typing import Protocol
 
 from attrs import frozen
 
-from supervisor.core.effects import Forget, Launch, Notice, Signal, Sweep, Transition
+from supervisor.core.effects import Forget, Launch, Notice, Signal, Sweep, Transition, Wanted
 from supervisor.core.events import Event
 
 #: What observers are told.
-Fact = Transition | Notice | Forget
+Fact = Transition | Wanted | Notice | Forget
 Observer = Callable[[Fact], None]
 
 

@@ -119,6 +119,16 @@ class LaunchError:
     text: str
 
 
+class Consumed(NamedTuple):
+    """What a dead life used, with the children that it waited for (getrusage(2)): seconds, bytes of storage, bytes."""
+
+    user: float
+    system: float
+    read: int
+    written: int
+    peak: int
+
+
 class Unit(NamedTuple):
     """One replica of a service: everything that is known of it, changed only by `supervisor.core.decide`.
 

@@ -7,13 +7,13 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-from supervisor.core.model import UnitKey
+from supervisor.core.model import UnitKey, UnitSpec
 from supervisor.core.state import State, Unit, Want
 
 
 @frozen
 class FleetView:
-    """All units at one moment.
+    """All units at one moment, and all services that are configured, also those without a unit (replicas = 0).
 
     `number` grows by one with each picture; `booted` and `closing` tell what /-/ready tells.
     """
@@ -23,6 +23,7 @@ class FleetView:
     at: float = 0.0
     booted: bool = False
     closing: bool = False
+    specs: Mapping[str, UnitSpec] = field(factory=lambda: MappingProxyType({}))
 
 
 def desired(unit: Unit) -> bool:

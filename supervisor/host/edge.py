@@ -72,6 +72,7 @@ class HostEdge:
         self._epoll.register(signals, select.EPOLLIN)
         self.lives = Lives(self._epoll, tag, launcher.in_flight, launcher.reaped)
         self._strays = False
+        self._woke = 0.0
 
     def wait(self, timeout: float) -> list[Event | Ask]:
         """Block until something happened or `timeout` seconds passed; what happened, in order of precedence."""
@@ -81,8 +82,9 @@ class HostEdge:
         fired = self._epoll.poll(timeout, _MOST_EVENTS)
         if not fired:
             return []
+        self._woke = time.monotonic()
         self.lives.new_turn()
-        batch: list[Event | Ask] = [_exited(death) for death in self.lives.let_go()]
+        batch: list[Event | Ask] = [_exited(death, self._woke) for death in self.lives.let_go()]
         for fd, _ in fired:
             if self.lives.known(fd):
                 self._pidfd(fd, batch)
@@ -97,7 +99,7 @@ class HostEdge:
     def _pidfd(self, fd: int, batch: list[Event | Ask]) -> None:
         news = self.lives.fired(fd)
         if isinstance(news, Death):
-            batch.append(_exited(news))
+            batch.append(_exited(news, self._woke))
         elif news is not None:
             batch.append(Gone(news.key, news.number))
 
@@ -156,7 +158,7 @@ def _precedence(item: Event | Ask) -> int:
     return _COMMANDS if isinstance(item, Ask) else PRECEDENCE[type(item)]
 
 
-def _exited(death: Death) -> Exited:
+def _exited(death: Death, woke: float) -> Exited:
     life = death.life
     return Exited(
         life.key,
@@ -168,4 +170,5 @@ def _exited(death: Death) -> Exited:
         core=death.core,
         left=death.left,
         draw=random.random(),  # noqa: S311 - the jitter of a delay, not a secret
+        woke=woke,
     )

@@ -37,6 +37,7 @@ class Books:
     """What has happened, written down beside the fleet."""
 
     states: dict[UnitKey, State] = field(factory=dict)
+    wants: dict[UnitKey, Want] = field(factory=dict)
     tokens: float = 0.0
     filled_at: float = 0.0
     respawns: dict[UnitKey, list[float]] = field(factory=dict)
@@ -93,13 +94,21 @@ class Books:
         for change in turn.transitions:
             key = change.unit.key
             assert self.states.get(key, State.STOPPED) is change.was.state, "transitions are told in order, each once"
+            assert self.wants.get(key, Want.DOWN) is change.was.want, "wants are told in order, each once"
+            self.wants[key] = change.unit.want
+            if isinstance(change, fx.Wanted):
+                assert change.was.state is change.unit.state, "a change of state is a transition"
+                assert change.was.want is not change.unit.want, "what is told has changed"
+                continue
             assert change.was.state is not change.unit.state, "a transition is a change of state"
             assert change.event != "DependencyLost" or any(missing(fleet, change.unit)), "nothing is lost that is there"
             self._in_order(fleet, change)
             self.states[key] = change.unit.state
         for key, unit in fleet.units.items():
             assert self.states.setdefault(key, State.STOPPED) is unit.state, "every change of state is told"
+            assert self.wants.setdefault(key, Want.DOWN) is unit.want, "every change of want is told"
         self.states = {key: state for key, state in self.states.items() if key in fleet.units}
+        self.wants = {key: want for key, want in self.wants.items() if key in fleet.units}
 
     @staticmethod
     def _in_order(fleet: Fleet, change: fx.Transition) -> None:

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from supervisor.core import events as ev
-from supervisor.core.effects import Transition
 from supervisor.core.model import Backoff, Condition, GiveUp, UnitKey
 from supervisor.core.state import State, Trigger
 from supervisor.core.view import FleetView
@@ -358,13 +357,11 @@ def test_an_adopted_life_is_neither_a_spawn_nor_a_restart() -> None:
 
 
 def test_a_change_of_want_alone_moves_what_is_desired() -> None:
-    """A transition that stays in its state (stopped while it was stopping for a restart) ends the desired seconds."""
+    """A want that changes without its state (stopped while it was stopping for a restart) ends the desired seconds."""
     drill = running()
     drill.pass_time(1)
     drill.say(ev.RestartAsked((WEB,)))
-    was = drill.unit(WEB)
     drill.say(ev.Stop((WEB,)))
-    drill.recorder.observe(Transition(was, drill.unit(WEB), drill.now, "Stop"))
     drill.pass_time(3)
     drill.died(WEB, 0)
     assert service(drill, "desired_seconds_total") == 1
