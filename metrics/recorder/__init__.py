@@ -13,7 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from metrics.catalog import B1, B2, B3, BY_NAME, EVENTS, OTHER, REASONS, STREAMS, TRIGGERS
-from metrics.recorder.store import UNSEEN, Observed, Replica, Service, counted, empty, observed
+from metrics.recorder.store import (
+    UNSEEN,
+    Exemplar,
+    Exemplars,
+    Observed,
+    Replica,
+    Service,
+    Usage,
+    counted,
+    empty,
+    exemplified,
+    observed,
+)
 from metrics.recorder.tally import Labels, Tally
 from supervisor.core.effects import Forget, Transition, Wanted
 from supervisor.core.model import UnitKey
@@ -32,6 +44,7 @@ LAG = "respawnd_loop_lag_seconds"
 OVERHEAD = "respawnd_respawn_overhead_seconds"
 SPAWN = "respawnd_spawn_duration_seconds"
 _BOUNDS = {LAG: B3, OVERHEAD: B2, SPAWN: B2}
+LATENCY = "respawnd_service_respawn_latency_seconds"
 _ADOPTED = "respawnd_children_adopted_total"
 FORMAT = 1
 
@@ -43,6 +56,7 @@ class Recorder:
         self.replicas: dict[UnitKey, Replica] = {}
         self.services: dict[str, Service] = {}
         self.histograms: dict[str, Observed] = {name: empty(bounds) for name, bounds in _BOUNDS.items()}
+        self.exemplars: dict[str, Exemplars] = {}
         self.events: dict[str, int] = dict.fromkeys((*EVENTS.values(), OTHER), 0)
         self.tally = Tally()
         self.probes: dict[str, Probe] = {}
@@ -115,6 +129,32 @@ class Recorder:
         found = self.services.get(service)
         if found is not None:
             found.dropped += amount
+
+    def sampled(self, usages: Mapping[UnitKey, Usage]) -> None:
+        """Take what the process trees were found to use; for the sampler's thread alone. Replicas gone are passed over.
+
+        Values are kept as they are: the sampler sees to it that counters never fall.
+        """
+        for key, usage in usages.items():
+            replica = self.replicas.get(key)
+            if replica is not None:
+                replica.usage = usage
+
+    def exemplify(
+        self, family: str, service: str | None, value: float, trace_id: str, span_id: str, wall: float
+    ) -> None:
+        """Keep the trace of an observed value as the newest of its bucket; for the tracer's thread alone.
+
+        `family` is a histogram of the daemon (`service` is then passed over), or the respawn latency of `service`; a
+        service that is gone is passed over. KeyError for another family.
+        """
+        one = Exemplar(value, trace_id, span_id, wall)
+        if family == LATENCY:
+            found = self.services.get(service or "")
+            if found is not None:
+                found.exemplars = exemplified(found.exemplars, B1, one)
+        else:
+            self.exemplars[family] = exemplified(self.exemplars.get(family), _BOUNDS[family], one)
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
         """Raise a counter of the daemon; from any thread. KeyError for a family that the catalogue does not have."""

@@ -43,6 +43,26 @@ def counted(before: tuple[int, ...], index: int, amount: int = 1) -> tuple[int, 
     return tuple(after)
 
 
+class Exemplar(NamedTuple):
+    """The trace of one value that a histogram observed: its ids in hexadecimal digits, and `wall` time."""
+
+    value: float
+    trace_id: str
+    span_id: str
+    wall: float
+
+
+#: The newest exemplar of each bucket, the one above all bounds last; replaced whole.
+Exemplars = tuple[Exemplar | None, ...]
+
+
+def exemplified(before: Exemplars | None, bounds: Sequence[float], one: Exemplar) -> Exemplars:
+    """Return the exemplars with `one` as the newest of the bucket that its value lies in."""
+    after: list[Exemplar | None] = [None] * (len(bounds) + 1) if before is None else list(before)
+    after[bisect_left(bounds, one.value)] = one
+    return tuple(after)
+
+
 NO_LATENCY = empty(B1)
 NO_READINESS = (0, 0.0)
 NO_PHASES = (0.0,) * len(PHASES)
@@ -96,12 +116,14 @@ class Usage(NamedTuple):
 class Service:
     """The totals of one service. `label` is its prepared label text, `info` that of its metadata under `spec`.
 
-    `shown` is the reader's own: what the last page said of `span`, below which no later page may fall.
+    `exemplars` are those of `latency`, None until there is one. `shown` is the reader's own: what the last page said of
+    `span`, below which no later page may fall.
     """
 
     __slots__ = (
         "dropped",
         "escalations",
+        "exemplars",
         "exits",
         "info",
         "label",
@@ -124,6 +146,7 @@ class Service:
         self.exits = NEVER_EXITED
         self.spawns = (0, 0)
         self.latency = NO_LATENCY
+        self.exemplars: Exemplars | None = None
         self.ready = NO_READINESS
         self.phases = NO_PHASES
         self.escalations = 0
