@@ -1,8 +1,4 @@
-"""The commands of docs/cli.md, from the commands themselves: `python -m supervisor.cli.reference docs/cli.md`.
-
-Rules: the prose of that page is written by hand, what stands between its two marks is written here, and a test proves
-the committed page fresh.
-"""
+"""The commands of docs/cli.md, from the commands themselves: `python -m supervisor.cli.reference docs/cli.md`."""
 
 from __future__ import annotations
 
@@ -13,19 +9,9 @@ from collections.abc import Iterator
 import click
 
 from supervisor.cli.main import cli
+from supervisor.config.page import Page
 
-BEGIN = "<!-- generated: python -m supervisor.cli.reference docs/cli.md -->"
-END = "<!-- end of what is generated -->"
 _WIDTH = 120
-
-
-def refreshed(page: str) -> str:
-    """`page` with the commands between its marks as they are now; ValueError where a mark is missing."""
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"cannot refresh the page: it needs the lines {BEGIN} and {END}")
-    return f"{head}{BEGIN}\n\n{sections()}\n{END}{tail}"
 
 
 def sections() -> str:
@@ -55,13 +41,7 @@ def _default(option: click.Option) -> str:
     return f"`{option.default}`" if option.show_default else ""
 
 
-def main(path: str) -> None:
-    """Refresh the page at `path` in place."""
-    with open(path, encoding="utf-8") as file:
-        page = file.read()
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(refreshed(page))
-
+PAGE = Page("supervisor.cli.reference", "docs/cli.md", sections)
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    PAGE.refresh(sys.argv[1])

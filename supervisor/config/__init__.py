@@ -9,14 +9,16 @@ from __future__ import annotations
 from supervisor.config.loading import load
 from supervisor.config.lookup import find, places
 from supervisor.config.problem import ConfigError, Problem
-from supervisor.config.settings import Config, DaemonSettings, HttpSettings
+from supervisor.config.settings import Config, DaemonSettings, HttpSettings, MetricsSettings, TracingSettings
 
 __all__ = [
     "Config",
     "ConfigError",
     "DaemonSettings",
     "HttpSettings",
+    "MetricsSettings",
     "Problem",
+    "TracingSettings",
     "effective",
     "find",
     "load",

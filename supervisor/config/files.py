@@ -55,16 +55,36 @@ def check_trust(path: str, euid: int) -> None:
     _trust(path, found, euid)
 
 
+def check_target(path: str, euid: int) -> None:
+    """Refuse, as root, a file to write to that others could replace by a link; pipes and devices are none."""
+    if euid != 0:
+        return
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        _ancestors(path)
+        return
+    if stat.S_ISREG(found.st_mode):
+        _trust(path, found, euid)
+
+
 def _trust(path: str, found: os.stat_result, euid: int) -> None:
     if euid != 0:
         return
     reason = distrust(found.st_uid, found.st_mode)
     if reason:
         raise Refused(f"refused as root: {reason}")
+    _ancestors(path)
+
+
+def _ancestors(path: str) -> None:
+    """Refuse a path below a directory in which everybody can exchange what is there; what is missing is nobody's."""
     directory = os.path.dirname(os.path.realpath(path))
     while True:
         try:
             mode = os.stat(directory).st_mode
+        except FileNotFoundError:
+            mode = 0
         except OSError as error:
             raise Refused(f"refused as root: cannot look at {directory}: {_reason(error)}") from None
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:

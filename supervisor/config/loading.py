@@ -12,14 +12,23 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
-from supervisor.config.files import check_trust
+from supervisor.config.files import check_target, check_trust
 from supervisor.config.formats.document import Host, absolute, open_document
 from supervisor.config.includes import read_includes
 from supervisor.config.overrides import Override, from_environ, from_options, nest
 from supervisor.config.parts import Part, read_part, read_tree
 from supervisor.config.problem import ConfigError, Problem, Refused, dotted, nearest
 from supervisor.config.readers import Source
-from supervisor.config.settings import Config, DaemonSettings, HttpSettings, daemon_settings, http_settings
+from supervisor.config.settings import (
+    Config,
+    DaemonSettings,
+    HttpSettings,
+    MetricsSettings,
+    TracingSettings,
+    daemon_settings,
+    http_settings,
+    tracing_settings,
+)
 from supervisor.config.survivors import Survivors, memberships
 from supervisor.config.units import Builder, merged
 from supervisor.core.model import UnitSpec
@@ -134,7 +143,8 @@ class _Loading:
         """The configuration, or everything that is wrong with it."""
         daemon = self._settings("daemon", self._daemon)
         http = self._settings("http", self._http)
-        if daemon is None or http is None or self.main.problems or self.outside:
+        tracing = self._settings("tracing", self._tracing)
+        if daemon is None or http is None or tracing is None or self.main.problems or self.outside:
             raise ConfigError([*self.main.problems, *self.outside, *survivors.problems])
         groups = survivors.groups()
         member_of = memberships(groups)
@@ -144,6 +154,8 @@ class _Loading:
             http=http,
             services={name: _in_groups(self.specs[name], member_of.get(name, ())) for name in survivors.alive()},
             groups=groups,
+            metrics=MetricsSettings(**self.main.section("metrics")),
+            tracing=tracing,
             warnings=tuple(self.warnings),
             broken=survivors.problems,
         )
@@ -152,7 +164,10 @@ class _Loading:
         try:
             return make(self.main.section(section))
         except Refused as refused:
-            self.main.refuse(refused, section)
+            told = {problem.key for problem in self.main.problems}
+            for path, reason in refused.parts:
+                if dotted((section, *path)) not in told:  # what could not be read is not missing too
+                    self.main.problem((section, *path), reason)
             return None
 
     def _daemon(self, given: Mapping[str, Any]) -> DaemonSettings:
@@ -164,6 +179,15 @@ class _Loading:
             check_trust(settings.token_file, self.host.euid)
         except Refused as refused:
             raise Refused(parts=refused.below("token_file")) from None
+        return settings
+
+    def _tracing(self, given: Mapping[str, Any]) -> TracingSettings:
+        settings = tracing_settings(given)
+        if settings.exporter == "file":
+            try:
+                check_target(settings.file, self.host.euid)
+            except Refused as refused:
+                raise Refused(parts=refused.below("file")) from None
         return settings
 
 

@@ -156,8 +156,8 @@ def _brief(value: float) -> str:
     return str(value) if abs(value) < 10**15 else "a number that large" if value > 0 else "a number that low"
 
 
-def duration(low: float = 0.0) -> Reader:
-    """Seconds, from `250ms`, `1h30m` or a number; at least `low`."""
+def duration(low: float = 0.0, high: float = quantity.LONGEST) -> Reader:
+    """Seconds, from `250ms`, `1h30m` or a number; at least `low`, at most `high`."""
     form = "duration such as 250ms, 10s or 1h30m"
 
     def read(value: Any, source: Source) -> float:
@@ -165,8 +165,9 @@ def duration(low: float = 0.0) -> Reader:
             seconds = quantity.parse_duration(plain(value, source).strip())
         else:
             seconds = float(max(-_BEYOND, min(_number(value, source, f"a {form}"), _BEYOND)))
-        if not low <= seconds <= quantity.LONGEST:
-            raise Refused(f"must be from {quantity.format_duration(low)} to 3650d, not {_shown_number(value)}")
+        if not low <= seconds <= high:
+            least, most = quantity.format_duration(low), quantity.format_duration(high)
+            raise Refused(f"must be from {least} to {most}, not {_shown_number(value)}")
         return seconds
 
     return Reader(read, "duration")

@@ -1,8 +1,4 @@
-"""The tables of docs/configuration.md, from the schema: `python -m supervisor.config.reference docs/configuration.md`.
-
-Rules: the prose of that page is written by hand, what stands between its two marks is written here, and a test proves
-the committed page fresh.
-"""
+"""The tables of docs/configuration.md, from the schema; `python -m supervisor.config.reference PAGE` writes them."""
 
 from __future__ import annotations
 
@@ -11,23 +7,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from supervisor.config.page import Page
 from supervisor.config.problem import LATER
 from supervisor.config.schema import TOP
 from supervisor.config.table import UNSET, Key, Table
 
-BEGIN = "<!-- generated: python -m supervisor.config.reference docs/configuration.md -->"
-END = "<!-- end of what is generated -->"
 #: How the sections that are tables of tables, or that repeat another one, are called.
 _TITLES = {"service": "service.NAME", "group": "group.NAME"}
-
-
-def refreshed(page: str) -> str:
-    """`page` with the tables between its marks as the schema has them now; ValueError where a mark is missing."""
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"cannot refresh the page: it needs the lines {BEGIN} and {END}")
-    return f"{head}{BEGIN}\n\n{tables()}\n{END}{tail}"
 
 
 def tables() -> str:
@@ -74,13 +60,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def main(path: str) -> None:
-    """Refresh the page at `path` in place."""
-    with open(path, encoding="utf-8") as file:
-        page = file.read()
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(refreshed(page))
-
+PAGE = Page("supervisor.config.reference", "docs/configuration.md", tables)
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    PAGE.refresh(sys.argv[1])

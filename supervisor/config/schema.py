@@ -23,10 +23,17 @@ from supervisor.config.readers import (
     text,
 )
 from supervisor.config.schema_service import GROUP, SERVICE
-from supervisor.config.service_values import FLAG, PATH, SIZE, TEXT, WORD
+from supervisor.config.service_values import FLAG, PATH, SIZE, WORD
 from supervisor.config.table import UNSET, Key, Table, later, nested
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_URL = re.compile(
+    r"https?://(?P<user>[^/?#\s]*@)?(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?:/[^?#\s]*)?",
+    re.IGNORECASE,
+)
+#: User and password in what may be meant for a URL; they are not repeated in a message.
+_SECRET = re.compile(r"//[^/]*@")
+_LAST_PORT = 65535
 _PER_SECOND = parsed(quantity.parse_rate, "rate such as 100/s")
 
 
@@ -42,7 +49,7 @@ def _listen(value: Any, source: Source) -> tuple[str | None, int]:
         raise Refused(f"must be HOST:PORT, not {kind(value)}")
     found = text(value, source)
     match = _LISTEN.fullmatch(found)
-    if match is None or int(match[2]) > 65535:
+    if match is None or int(match[2]) > _LAST_PORT:
         raise Refused(f'must be HOST:PORT such as 127.0.0.1:9747 or [::1]:9747, or "off", not {quoted(found)}')
     return match[1].strip("[]"), int(match[2])
 
@@ -54,6 +61,17 @@ def _target(value: Any, source: Source) -> str:
     if found in {"stderr", "journal", "syslog"} or (found.startswith("syslog:") and found != "syslog:"):
         return found
     raise Refused(f"must be stderr, file:PATH, syslog[:ADDRESS] or journal, not {quoted(found)}")
+
+
+def _endpoint(value: Any, source: Source) -> str:
+    """A URL without user and password: those belong in OTEL_EXPORTER_OTLP_HEADERS, not in a file that is shown."""
+    found = text(value, source)
+    match = _URL.fullmatch(found)
+    if match is None or int(match["port"] or 0) > _LAST_PORT or not found.isprintable():
+        raise Refused(f"must be a URL such as http://127.0.0.1:4318, not {quoted(_SECRET.sub('//…@', found))}")
+    if match["user"]:
+        raise Refused("must not hold a user or password: give them in OTEL_EXPORTER_OTLP_HEADERS")
+    return found
 
 
 SELF_RESTART = Table(
@@ -86,15 +104,21 @@ HTTP = Table(
     later("tls_key", Reader(path_or_none, "path"), "", "its key"),
 )  # fmt: skip
 METRICS = Table(
-    later("sample_interval", duration(0.1), "5s", "how often resources are sampled"),
-    later("max_series", integer(0, 10**9), 100_000, "most series that are exposed"),
-)
+    Key("sample_interval", duration(0.1, 3600.0), "5s", "how often it is looked at what services use, 100ms to 1h"),
+    Key("max_series", or_word(integer(0, 10**9), "off", 0), 100_000,
+        "most series on a page; past it the least important are left out and counted; 0 or off: no limit"),
+    Key("pressure", FLAG, False, "whether throttling and pressure are read, where a service has a cgroup of its own"),
+    Key("pss", FLAG, False, "whether proportional memory is read, which costs 60 times a normal reading"),
+)  # fmt: skip
 TRACING = Table(
-    later("exporter", choice(("off", "file", "otlp")), "off", "where spans go"),
-    later("endpoint", TEXT, "http://127.0.0.1:4318", "OTLP endpoint"),
-    later("file", Reader(path_or_none, "path"), "", "file of spans"),
-    later("child_context", choice(("jobs", "all", "off")), "jobs", "who gets TRACEPARENT"),
-)
+    Key("exporter", choice(("off", "file", "otlp")), "off",
+        "where traces of respawns go; otlp needs pip install 'respawnd[otlp]'"),
+    Key("endpoint", Reader(_endpoint, "URL"), "http://127.0.0.1:4318",
+        "OTLP over HTTP: the collector, to which /v1/traces is added; OTEL_EXPORTER_OTLP_* are honoured"),
+    Key("file", Reader(path_or_none, "path"), "", 'JSON lines of spans; needed for exporter = "file"'),
+    Key("child_context", choice(("jobs", "all", "off")), "jobs",
+        "who gets TRACEPARENT: oneshots, every service, nobody"),
+)  # fmt: skip
 FEEDBACK = Table(
     later("mode", choice(("off", "observe", "recommend", "approve", "auto")), "recommend", "what the loop may do"),
     later("source", choice(("embedded", "webhook", "poll")), "embedded", "where alerts come from"),

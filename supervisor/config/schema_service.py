@@ -29,6 +29,7 @@ from supervisor.config.service_values import (
     SIZE,
     TEXT,
     UMASK,
+    URL_PATH,
     limit,
     stream,
 )
@@ -96,8 +97,8 @@ HOOKS = Table(
     later("post_stop", list_of(TEXT), [], "command after each stop"),
 )
 METRICS = Table(
-    later("port", integer(0, 65535), 0, "port of its own metrics"),
-    later("path", TEXT, "/metrics", "path of its own metrics"),
+    Key("port", integer(0, 65535), 0, "where it exposes metrics of its own, for Prometheus to find at /sd; 0: nowhere"),
+    Key("path", URL_PATH, "/metrics", "their path"),
 )
 LOGS = Table(
     Key("stdout", stream("capture", "null", "inherit"), "capture", "where standard output goes"),

@@ -121,6 +121,14 @@ def stream(*words: str) -> Reader:
     return Reader(read, ", ".join(f'"{word}"' for word in words) + " or path")
 
 
+def _url_path(value: Any, source: Source) -> str:
+    """A path for `__metrics_path__`; Prometheus escapes the sign of a query or fragment, and finds nothing then."""
+    found = text(value, source)
+    if not found.startswith("/") or not found.isprintable() or any(sign in found for sign in " ?#"):
+        raise Refused(f"must be a path such as /metrics, without spaces, ? and #, not {quoted(found)}")
+    return found
+
+
 def _flow(value: Any, source: Source) -> float:
     if isinstance(value, str):
         return float(_PER_SECOND.read(value, source))
@@ -166,6 +174,7 @@ SIZE = Reader(size, "size")
 SIGNAL = Reader(signal_number, "signal")
 ACCOUNT = Reader(account, "name or number")
 NAME = Reader(_name, "name")
+URL_PATH = Reader(_url_path, "path of a URL")
 UMASK = parsed(quantity.parse_umask, "string of octal digits")
 COUNT = integer(0, 1_000_000)
 SECONDS = Reader(_whole_seconds, "duration in whole seconds")

@@ -1,4 +1,4 @@
-"""What a configuration amounts to: the daemon's settings, HTTP's, the services, and what there is to say about them."""
+"""What a configuration amounts to: the settings of the daemon and its parts, the services, and what there is to say."""
 
 from __future__ import annotations
 
@@ -58,6 +58,29 @@ class HttpSettings:
 
 
 @frozen
+class MetricsSettings:
+    """`[metrics]`. `sample_interval` is seconds, `max_series` 0 for no limit; the rest asks for what costs more."""
+
+    sample_interval: float = 5.0
+    max_series: int = 100_000
+    pressure: bool = False
+    pss: bool = False
+
+
+@frozen
+class TracingSettings:
+    """`[tracing]`. `exporter` is "off", "file" or "otlp"; `file` an absolute path or ""; OTEL_* are the exporter's.
+
+    `child_context` says who gets TRACEPARENT: "jobs", "all" or "off".
+    """
+
+    exporter: str = "off"
+    endpoint: str = "http://127.0.0.1:4318"
+    file: str = ""
+    child_context: str = "jobs"
+
+
+@frozen
 class Config:
     """One configuration that can be run. `broken` tells what includes and dependents were left out, and why.
 
@@ -69,6 +92,8 @@ class Config:
     http: HttpSettings
     services: Mapping[str, UnitSpec]
     groups: Mapping[str, tuple[str, ...]]
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     warnings: tuple[Problem, ...] = field(default=(), eq=False)
     broken: tuple[Problem, ...] = field(default=(), eq=False)
 
@@ -126,3 +151,24 @@ def http_settings(given: Mapping[str, Any]) -> HttpSettings:
         reason = "an address beyond loopback needs TLS and a token, which is not in this version, or insecure = true"
         raise Refused(parts=[(("listen",), reason)])
     return settings
+
+
+def tracing_settings(given: Mapping[str, Any]) -> TracingSettings:
+    """`[tracing]` with its defaults; Refused for an exporter that lacks its file or its package."""
+    settings = TracingSettings(**given)
+    if settings.exporter == "file" and not settings.file:
+        raise Refused(parts=[(("file",), 'is missing: exporter = "file" writes there')])
+    if settings.exporter == "otlp" and not _has_otlp():
+        package = "opentelemetry-exporter-otlp-proto-http"
+        raise Refused(parts=[(("exporter",), f"otlp needs the package {package} (pip install 'respawnd[otlp]')")])
+    return settings
+
+
+def _has_otlp() -> bool:
+    """Whether the exporter is installed. It is not imported: what lies above it holds no code."""
+    from importlib.util import find_spec  # noqa: PLC0415 - only for who asks for otlp
+
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ImportError:
+        return False

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
+from attrs import asdict
+
 from supervisor.config import quantity
 from supervisor.config.expand import escape, read_by_shell
 from supervisor.config.problem import BARE
-from supervisor.config.settings import Config, DaemonSettings, HttpSettings
+from supervisor.config.settings import Config, DaemonSettings, HttpSettings, MetricsSettings
 from supervisor.core.model import ExitSet, Limit, UnitSpec
 
 _LIMITS = {
@@ -35,6 +37,7 @@ _LIMITS = {
 def effective(config: Config) -> str:
     """The whole configuration as TOML text."""
     parts = [_table(["daemon"], _daemon(config.daemon)), _table(["http"], _http(config.http))]
+    parts += [_table(["metrics"], _metrics(config.metrics)), _table(["tracing"], asdict(config.tracing))]
     parts += [_table(["service", spec.name], service_tree(spec)) for spec in config.services.values()]
     parts += [_table(["group", name], {"services": list(members)}) for name, members in config.groups.items()]
     return "\n".join(parts)
@@ -64,6 +67,11 @@ def _http(http: HttpSettings) -> dict[str, Any]:
     }
 
 
+def _metrics(metrics: MetricsSettings) -> dict[str, Any]:
+    spelled = {"sample_interval": quantity.format_duration(metrics.sample_interval)}
+    return asdict(metrics) | spelled | {"max_series": metrics.max_series or "off"}
+
+
 def service_tree(spec: UnitSpec) -> dict[str, Any]:
     """One service as a file would give it; None stands for what is not set."""
     return {
@@ -89,6 +97,7 @@ def service_tree(spec: UnitSpec) -> dict[str, Any]:
         **_policies(spec),
         "depends_on": dict(spec.depends_on),
         "on_dependency_failure": spec.on_dependency_failure,
+        "metrics": {"port": spec.metrics_port, "path": spec.metrics_path},
         "criticality": spec.criticality,
     }
 

@@ -16,10 +16,10 @@ from supervisor.config.readers import plain
 from supervisor.config.service_values import Command
 from supervisor.core.model import Backoff, GiveUp, Kind, LogPolicy, Restart, StopPolicy, UnitSpec
 
-_MERGED = ("environment", "backoff", "give_up", "stop", "logs", "limits")
+_MERGED = ("environment", "backoff", "give_up", "stop", "logs", "limits", "metrics")
 _FIELDS = {"type": "kind", "env_file": "env_files"}
 #: Keys that became part of others, or were refused.
-_NOT_FIELDS = frozenset({"command", "shell", "max_retries"})
+_NOT_FIELDS = frozenset({"command", "shell", "max_retries", "metrics"})
 _FOR_EVER = frozenset({Restart.ALWAYS, Restart.ON_SUCCESS})
 _MAKERS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "backoff": lambda found: Backoff(**found),
@@ -54,6 +54,7 @@ class Builder:
         fields = {
             _FIELDS.get(key, key): self._value(key, value) for key, value in found.items() if key not in _NOT_FIELDS
         }
+        fields |= {f"metrics_{key}": self._value(key, value) for key, value in found.get("metrics", _EMPTY).items()}
         fields["command"] = self._command(found)
         if fields.get("kind") is Kind.ONESHOT:
             fields.setdefault("restart", Restart.ON_FAILURE)

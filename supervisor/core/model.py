@@ -197,7 +197,10 @@ class Limit(NamedTuple):
 
 @frozen
 class UnitSpec:
-    """One service as configured. `command` is the argument vector, of a shell where one was asked for."""
+    """One service as configured. `command` is the argument vector, of a shell where one was asked for.
+
+    `metrics_port` and `metrics_path` are where it exposes metrics of its own; port 0 is nowhere.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -225,6 +228,8 @@ class UnitSpec:
     on_dependency_failure: OnDependencyFailure = OnDependencyFailure.WAIT
     stop: StopPolicy = StopPolicy()
     logs: LogPolicy = LogPolicy()
+    metrics_port: int = 0
+    metrics_path: str = "/metrics"
     criticality: str = "medium"
     groups: tuple[str, ...] = ()
     source: str = field(default="", eq=False)
@@ -236,6 +241,8 @@ class UnitSpec:
             raise ValueError("replicas must not be negative")
         if self.start_grace < 0:
             raise ValueError("start_grace must not be negative")
+        if not 0 <= self.metrics_port <= 65535 or not self.metrics_path.startswith("/"):
+            raise ValueError("metrics: port must be from 0 to 65535, and path begin with a slash")
         if self.kind is Kind.ONESHOT and self.restart in (Restart.ALWAYS, Restart.ON_SUCCESS):
             raise ValueError(f'restart = "{self.restart.value}" would run a oneshot for ever')
 

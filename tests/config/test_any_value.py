@@ -127,6 +127,7 @@ services = st.fixed_dictionaries(
         ),
         "logs": st.fixed_dictionaries({"max_size": sizes, "rate": st.integers(1, 2**60) | st.just("off")}),
         "shell": st.just(value=False),
+        "metrics": st.fixed_dictionaries({"port": st.integers(0, 65535)}, optional={"path": st.just("/m$${x}")}),
     },
 )
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.config.formats import ini_file, ini_program, ini_servers
-from supervisor.config.reference import main, refreshed, tables
+from supervisor.config.page import END, Page
+from supervisor.config.reference import PAGE, tables
 from supervisor.config.schema import TOP
 from supervisor.config.table import Table
 
@@ -17,17 +18,20 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_the_page_is_fresh() -> None:
     """docs/configuration.md has the tables of the schema; `python -m supervisor.config.reference` writes them."""
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
-    assert refreshed(page) == page
+    assert PAGE.refreshed(page) == page
 
 
 def test_a_page_is_refreshed_in_place(tmp_path: Path) -> None:
-    """What stands around the marks stays; a page without marks is left alone."""
-    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
-    (tmp_path / "x.md").write_text(page.replace("`state_dir`", "`something`"), encoding="utf-8")
-    main(str(tmp_path / "x.md"))
-    assert page == (tmp_path / "x.md").read_text(encoding="utf-8")
-    with pytest.raises(ValueError, match="cannot refresh the page"):
-        refreshed("no marks")
+    """What stands around the marks stays; a page without marks is refused, and left alone."""
+    page, path = Page("some.module", "docs/x.md", lambda: "new"), tmp_path / "x.md"
+    assert "<!-- generated: python -m some.module docs/x.md -->" == page.begin
+    path.write_text(f"before\n{page.begin}\nold\n{END}\nafter\n", encoding="utf-8")
+    page.refresh(str(path))
+    assert f"before\n{page.begin}\n\nnew\n{END}\nafter\n" == path.read_text(encoding="utf-8")
+    path.write_text("no marks", encoding="utf-8")
+    with pytest.raises(ValueError, match="cannot refresh the page: it needs the lines"):
+        page.refresh(str(path))
+    assert "no marks" == path.read_text(encoding="utf-8")
 
 
 def test_every_key_has_a_meaning() -> None:

@@ -22,6 +22,7 @@ from supervisor.core.model import (
     Scope,
     StopPolicy,
     UnitSpec,
+    needs_restart,
 )
 from tests.config.files import loaded, refused, service
 
@@ -242,6 +243,15 @@ def test_equal_parts_are_one_object(tmp_path: Path) -> None:
         assert all(getattr(first, name) is getattr(other, name) for other in others), name
 
 
+def test_metrics_of_a_service(tmp_path: Path) -> None:
+    """Where it exposes its own; a default path and a service's own port are both kept."""
+    text = '[defaults]\nmetrics = { path = "/m" }\n[service.web]\ncommand = "x"\nmetrics = { port = 9100 }\n'
+    web = loaded(tmp_path, text).services["web"]
+    assert (9100, "/m") == (web.metrics_port, web.metrics_path)
+    assert (0, "/metrics") == (UnitSpec("web", ("x",)).metrics_port, UnitSpec("web", ("x",)).metrics_path)
+    assert not needs_restart(UnitSpec(web.name, web.command), web)
+
+
 def test_documented_defaults_of_later_keys_are_accepted(tmp_path: Path) -> None:
     """A file that spells out the defaults of keys to come loads today, in whatever unit they are written."""
     text = """
@@ -253,14 +263,6 @@ def test_documented_defaults_of_later_keys_are_accepted(tmp_path: Path) -> None:
         [http]
         tls_cert = ""
         tls_key = ""
-        [metrics]
-        sample_interval = 5
-        max_series = 100000
-        [tracing]
-        exporter = "off"
-        endpoint = "http://127.0.0.1:4318"
-        file = ""
-        child_context = "jobs"
         [feedback]
         mode = "recommend"
         source = "embedded"
@@ -276,7 +278,6 @@ def test_documented_defaults_of_later_keys_are_accepted(tmp_path: Path) -> None:
         max_age = "off"
         rolling = { max_unavailable = 1, order = "stop-first" }
         hooks = { pre_start = [], post_stop = [] }
-        metrics = { port = 0, path = "/metrics" }
         timezone = "UTC"
         sockets = []
         tune = {}

@@ -1,12 +1,13 @@
-"""`[daemon]` and `[http]`: their defaults for root and for others, and their values."""
+"""`[daemon]`, `[http]`, `[metrics]` and `[tracing]`: their defaults for root and for others, and their values."""
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
-from supervisor.config import DaemonSettings, HttpSettings
+from supervisor.config import DaemonSettings, HttpSettings, MetricsSettings, TracingSettings
 from supervisor.config.settings import daemon_settings, default_state_dir, home
 from tests.config.files import loaded, refused
 
@@ -37,7 +38,7 @@ def test_defaults_of_a_user(tmp_path: Path) -> None:
     config = loaded(tmp_path, "")
     state = "/home/ann/.local/state/respawnd"
     assert DaemonSettings(state_dir=state, runtime_dir=f"{state}/run") == config.daemon
-    assert HttpSettings() == config.http
+    assert (HttpSettings(), MetricsSettings(), TracingSettings()) == (config.http, config.metrics, config.tracing)
     assert f"{state}/run/respawnd.sock" == config.daemon.socket
 
 
@@ -94,3 +95,43 @@ def test_beyond_loopback_is_asked_for(tmp_path: Path, host: str) -> None:
 def test_log_targets(tmp_path: Path, expected: tuple[str, ...], value: str) -> None:
     """One target, or a list of them."""
     assert expected == loaded(tmp_path, f"[daemon]\nlog_target = {value}\n").daemon.log_target
+
+
+def test_metrics(tmp_path: Path) -> None:
+    """The pace of the sampler and the budget of a page; what costs more is asked for."""
+    text = '[metrics]\nsample_interval = "250ms"\nmax_series = "off"\npressure = true\npss = true\n'
+    assert MetricsSettings(0.25, 0, pressure=True, pss=True) == loaded(tmp_path, text).metrics
+    assert 1.0 == loaded(tmp_path, text, overrides=["metrics.sample_interval=1s"]).metrics.sample_interval
+
+
+def test_tracing(tmp_path: Path) -> None:
+    """Off unless told; a relative file starts at the directory of the configuration."""
+    text = '[tracing]\nexporter = "file"\nfile = "spans.jsonl"\nchild_context = "all"\n'
+    config = loaded(tmp_path, text)
+    assert TracingSettings("file", file=f"{tmp_path}/spans.jsonl", child_context="all") == config.tracing
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://otel.example/prefix", "http://[::1]:4318", "HTTP://collector_1:80/", "http://10.0.0.1"]
+)
+def test_endpoints_of_a_collector(tmp_path: Path, endpoint: str) -> None:
+    """http or https, a host, perhaps a port and a path."""
+    assert endpoint == loaded(tmp_path, f'[tracing]\nendpoint = "{endpoint}"\n').tracing.endpoint
+
+
+@pytest.mark.parametrize("missing", [None, ModuleNotFoundError("No module named 'opentelemetry'")])
+def test_otlp_needs_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: ModuleNotFoundError | None
+) -> None:
+    """Without the exporter's package a configuration that asks for it is refused, and says what to install."""
+    text = '[tracing]\nexporter = "otlp"\n'
+    assert "otlp" == loaded(tmp_path, text).tracing.exporter
+
+    def find(name: str) -> None:
+        if missing is not None:
+            raise missing
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+    package = "opentelemetry-exporter-otlp-proto-http"
+    line = f"respawnd.toml: tracing.exporter: otlp needs the package {package} (pip install 'respawnd[otlp]')"
+    assert [line] == refused(tmp_path, text)

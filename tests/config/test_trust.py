@@ -86,6 +86,23 @@ def test_root_refuses_environment_and_token_files_of_others(tmp_path: Path) -> N
 
 
 @ROOT
+def test_root_writes_traces_where_nobody_can_redirect_them(tmp_path: Path) -> None:
+    """A file that others own or can exchange is refused; one that is not there yet, or a pipe or device, is fine."""
+    text = '[tracing]\nexporter = "file"\nfile = "spans/new/x.jsonl"\n'
+    assert [] == refused(tmp_path, text, euid=0)
+    path = write(tmp_path / "spans/new/x.jsonl", "")
+    assert [] == refused(tmp_path, text, euid=0)
+    os.chown(path, 65534, -1)
+    assert ["respawnd.toml: tracing.file: refused as root: it is owned by uid 65534"] == refused(tmp_path, text, euid=0)
+    os.unlink(path)
+    (tmp_path / "spans").chmod(0o777)
+    (line,) = refused(tmp_path, text, euid=0)
+    assert f"tracing.file: refused as root: everybody can write its directory {tmp_path}/spans" in line
+    assert [] == refused(tmp_path, text)
+    assert [] == refused(tmp_path, '[tracing]\nexporter = "file"\nfile = "/dev/null"\n', euid=0)
+
+
+@ROOT
 def test_an_include_of_somebody_else_is_broken(tmp_path: Path) -> None:
     """It costs its own services, as every broken include does."""
     os.chown(write(tmp_path / "conf.d/db.toml", '[service.db]\ncommand = "x"\n'), 65534, -1)
