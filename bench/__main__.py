@@ -24,14 +24,17 @@ from bench.quiet import Quiet
 from bench.reports import Missing
 from bench.running import Broken
 from bench.scrape import NotReady
-from bench.subjects import Reference, Respawnd, Unavailable
+from bench.subjects import Reference, Refused, Respawnd, Unavailable
 
 if TYPE_CHECKING:
     from bench.subjects import Subject
 
-_NAMES = ("respawn", "coldstart", "storm", "stop", "flood", "idle", "memory", "crashloop")
+_NAMES = (
+    "respawn", "coldstart", "storm", "stop", "flood", "idle", "memory", "crashloop",
+    "exposition", "wire", "sampling", "imports", "exporter", "leak",
+)  # fmt: skip
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_EXPECTED = (Broken, Missing, NotReady, OSError)
+_EXPECTED = (Broken, Missing, NotReady, Refused, OSError)
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
 """The figures of a run: values side by side, targets, verdicts, and how they are printed.
 
-A row holds one measured quantity for every subject. Its ratio is respawnd's value over the C program's; a target bounds
-either that ratio or the value itself. Units: seconds are stored and shown in a readable scale.
+A row holds one measured quantity for every subject. Its ratio is respawnd's value over the C program's, or over that of
+whatever else the row is held against; a target bounds either that ratio or the value itself. Units: seconds are stored
+and shown in a readable scale.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ OURS = "respawnd"
 class Bound(Enum):
     """What a target bounds."""
 
-    RATIO_AT_MOST = "≤ {limit:g}x"
-    RATIO_AT_LEAST = "≥ {limit:g}x"
-    AT_MOST = "≤ {limit:g}"
-    AT_LEAST = "≥ {limit:g}"
-    NEAR_ONE = "1 ± {limit:g}"
+    RATIO_AT_MOST = "≤ {ratio}"
+    RATIO_AT_LEAST = "≥ {ratio}"
+    AT_MOST = "≤ {limit}"
+    AT_LEAST = "≥ {limit}"
+    NEAR_ONE = "1 ± {plain}"
 
 
 @frozen
@@ -32,8 +33,9 @@ class Target:
     bound: Bound
     limit: float
 
-    def __str__(self) -> str:
-        return self.bound.value.format(limit=self.limit)
+    def text(self, unit: str) -> str:
+        """Give the target for people, in the unit of its row."""
+        return self.bound.value.format(limit=show(self.limit, unit), ratio=f"{self.limit:g}x", plain=f"{self.limit:g}")
 
     def met(self, ours: float, ratio: float) -> bool:
         """Tell whether the figure keeps the target."""
@@ -53,11 +55,12 @@ class Row:
     values: dict[str, float]
     target: Target | None = None
     note: str = ""
+    against: str = REFERENCE
 
     @property
     def ratio(self) -> float:
-        """Respawnd's value over the C program's; NaN where one of them is missing or the C program's is zero."""
-        ours, theirs = self.values.get(OURS, math.nan), self.values.get(REFERENCE, math.nan)
+        """Respawnd's value over that of ``against``; NaN where one of them is missing or the other's is zero."""
+        ours, theirs = self.values.get(OURS, math.nan), self.values.get(self.against, math.nan)
         return ours / theirs if theirs else math.nan
 
     @property
@@ -135,7 +138,7 @@ def _subjects(rows: list[Row]) -> list[str]:
 def _cells(row: Row, names: list[str]) -> list[str]:
     values = [show(row.values.get(name, math.nan), row.unit) for name in names]
     ratio = "-" if math.isnan(row.ratio) else f"{row.ratio:.2f}"
-    return [f"  {row.what}", *values, ratio, "" if row.target is None else str(row.target), row.verdict]
+    return [f"  {row.what}", *values, ratio, "" if row.target is None else row.target.text(row.unit), row.verdict]
 
 
 def _pad(cell: str, width: int, *, left: bool) -> str:
@@ -144,5 +147,5 @@ def _pad(cell: str, width: int, *, left: bool) -> str:
 
 def _row_document(row: Row) -> dict[str, object]:
     ratio = None if math.isnan(row.ratio) else row.ratio
-    target = None if row.target is None else str(row.target)
+    target = None if row.target is None else row.target.text(row.unit)
     return {**asdict(row, recurse=False), "ratio": ratio, "target": target, "verdict": row.verdict}

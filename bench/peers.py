@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from bench import scrape
 from bench.subjects import Unavailable
 
 if TYPE_CHECKING:
@@ -28,9 +29,13 @@ _SUPERVISOR = "supervisor==4.3.0"
 
 @frozen
 class Supervisord:
-    """supervisord from PyPI, in a virtual environment below the temporary directory, kept for the next run."""
+    """supervisord from PyPI, in a virtual environment below the temporary directory, kept for the next run.
+
+    ``rpc`` has it answer XML-RPC on the place's port.
+    """
 
     program: str
+    rpc: bool = False
     name: str = "supervisord"
     stop_signal: signal.Signals = signal.SIGTERM
 
@@ -51,6 +56,9 @@ class Supervisord:
         """Write supervisord.conf: no start time to survive, retries without end, plain log files."""
         lines = ["[supervisord]", "nodaemon=true", "minfds=4096", f"directory={place.directory}"]
         lines += [f"logfile={place.path('main.log')}", f"pidfile={place.path('pid')}"]
+        if self.rpc:
+            lines += ["[inet_http_server]", f"port={scrape.HOST}:{place.port}", "[rpcinterface:supervisor]"]
+            lines.append("supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface")
         for service in setup.services:
             lines += [
                 f"[program:s{service.ident}]",

@@ -73,7 +73,7 @@ def wakeups(pid: int) -> int:
 
 
 def memory_kib(pid: int) -> dict[str, int]:
-    """Give Pss and Rss in KiB: memory shared with others by its share, and in full."""
-    wanted = {"Pss:", "Rss:"}
+    """Give Pss, Rss and Anonymous in KiB: memory shared with others by its share, and in full; what is no file's."""
+    wanted = {"Pss:", "Rss:", "Anonymous:"}
     lines = [line.split() for line in _text(f"/proc/{pid}/smaps_rollup").splitlines()]
     return {words[0].rstrip(":"): int(words[1]) for words in lines if words[0] in wanted}

@@ -14,6 +14,8 @@ import pwd
 import shlex
 import shutil
 import signal
+import subprocess
+from collections.abc import Mapping
 from typing import Protocol
 
 from attrs import field, frozen
@@ -25,21 +27,33 @@ class Unavailable(Exception):
     """A subject cannot run here; the message says what it lacks."""
 
 
+class Refused(Exception):
+    """A daemon did not do what it was told; the message says what it wrote."""
+
+
 @frozen
 class Service:
-    """One child: its number, and the words after the FIFO on its command line (see bench/src/child.c)."""
+    """One child: its number, and the words after the FIFO on its command line (see bench/src/child.c).
+
+    ``keys`` are further keys of its table, for respawnd alone.
+    """
 
     ident: int
     words: tuple[str, ...] = ()
+    keys: Mapping[str, object] = field(factory=dict)
 
 
 @frozen
 class Setup:
-    """What is to be supervised. Everything after ``services`` speaks to respawnd alone."""
+    """What is to be supervised. Everything after ``services`` speaks to respawnd alone.
+
+    ``tables`` are further tables of its configuration by name; ``{dir}`` in their strings is the place's directory.
+    """
 
     services: tuple[Service, ...]
     respawn_rate: str = "off"
-    defaults: dict[str, object] = field(factory=lambda: {"backoff": "none", "give_up": "never"})
+    defaults: Mapping[str, object] = field(factory=lambda: {"backoff": "none", "give_up": "never"})
+    tables: Mapping[str, Mapping[str, object]] = field(factory=dict)
 
 
 @frozen
@@ -140,11 +154,20 @@ class Respawnd:
             "[defaults]",
             *(f"{key} = {_toml(value)}" for key, value in setup.defaults.items()),
         ]
+        for name, table in setup.tables.items():
+            lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
         for service in setup.services:
             lines += [f"[service.s{service.ident}]", f"command = {_toml(place.command(service))}"]
-        with open(place.path("respawnd.toml"), "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
+            lines += [f"{key} = {_toml(value)}" for key, value in service.keys.items()]
+        _replace(place.path("respawnd.toml"), "\n".join(lines).replace("{dir}", place.directory) + "\n")
         return [*self.words, "run", "-c", place.path("respawnd.toml")]
+
+    def act(self, place: Place, *words: str) -> None:
+        """Give a command to its daemon, as an operator would; raises Refused if it fails."""
+        command = [*self.words, *words, "-c", place.path("respawnd.toml")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Refused(f"cannot {' '.join(words)}: {(done.stderr or done.stdout).strip()[-500:]}")
 
     def wait_ready(self, place: Place) -> None:
         """Ask /-/ready."""
@@ -178,8 +201,16 @@ def unprivileged() -> str:
         raise Unavailable("cannot give a service to another user: nobody does not exist") from error
 
 
+def _replace(path: str, text: str) -> None:
+    """Write a file whole or not at all, for a daemon may read it meanwhile."""
+    fresh = f"{path}.new"
+    with open(fresh, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.rename(fresh, path)
+
+
 def _toml(value: object) -> str:
     """Give a value in TOML: a string, number, bool or list as JSON writes it, a mapping as an inline table."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
     return json.dumps(value)

@@ -1,0 +1,94 @@
+"""What a daemon holds at rest: series on its page, descriptors, threads, memory; and whether that grows.
+
+At rest things still come and go: the connection of the reading itself, the pages of a render. So each figure is the
+least of some looks. Memory is judged by what is anonymous (heap and stacks, smaps_rollup in proc(5)), which no other
+process of the machine can change; PSS and RSS are shown beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from bench import proc, scrape
+from bench.figures import OURS, Bound, Row, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.running import Running
+
+FIRST, LAST = "first tenth", "last"
+_LOOKS = 20
+_BETWEEN = 0.05  # seconds
+_NONE = Target(Bound.AT_MOST, 0)
+#: What allocators leave unused between two readings of the same state comes to some hundred KiB.
+_GROWTH = Target(Bound.AT_MOST, 1.0)
+_KINDS = ("Anonymous", "Pss", "Rss")
+
+
+@frozen
+class Footprint:
+    """One reading: series by name and labels, counts, and KiB by kind."""
+
+    series: frozenset[str]
+    descriptors: int
+    threads: int
+    kib: dict[str, int]
+
+
+def read(fleet: Running) -> Footprint:
+    """Read one daemon and its helpers."""
+    page = scrape.get(fleet.place.port, "/metrics")[1].decode()
+    series = frozenset(line.rpartition(" ")[0] for line in page.splitlines() if not line.startswith("#"))
+    household = proc.household(fleet.pid, fleet.services())
+    looks = []
+    for _ in range(_LOOKS):
+        time.sleep(_BETWEEN)
+        sizes = [proc.memory_kib(pid) for pid in household]
+        kib = {kind: sum(size.get(kind, 0) for size in sizes) for kind in _KINDS}
+        looks.append((_entries(household, "fd"), _entries(household, "task"), kib))
+    least = {kind: min(kib[kind] for _, _, kib in looks) for kind in _KINDS}
+    return Footprint(series, min(fds for fds, _, _ in looks), min(threads for _, threads, _ in looks), least)
+
+
+def rows(what: str, readings: Sequence[Footprint], work: int) -> list[Row]:
+    """Judge the readings after each tenth of some work: ``work`` is how much lies between the first and the last."""
+    first, last = readings[0], readings[-1]
+    changed = first.series ^ last.series
+    named = f"for example {min(changed)}" if changed else ""
+    counts = [
+        ("series", len(first.series), len(last.series), len(changed), named),
+        ("descriptors", first.descriptors, last.descriptors, abs(last.descriptors - first.descriptors), ""),
+        ("threads", first.threads, last.threads, abs(last.threads - first.threads), ""),
+    ]
+    judged = [
+        Row(f"{what}: {name}", "count", {FIRST: before, LAST: after, OURS: change}, _NONE, note=note)
+        for name, before, after, change, note in counts
+    ]
+    return [*judged, *(_memory(what, kind, readings, work) for kind in _KINDS)]
+
+
+def _memory(what: str, kind: str, readings: Sequence[Footprint], work: int) -> Row:
+    """Give what a line through the readings says was added between the first and the last."""
+    kib = [reading.kib[kind] for reading in readings]
+    grown = _slope(kib) * (len(kib) - 1)
+    note = f"{grown * 1024 / work:.1f} bytes each; readings {' '.join(str(size) for size in kib)} KiB"
+    values = {FIRST: kib[0] / 1024, LAST: kib[-1] / 1024, OURS: grown / 1024}
+    if kind == "Anonymous":
+        return Row(f"{what}: memory", "MiB", values, _GROWTH, note=note)
+    return Row(f"{what}: {kind.upper()}", "MiB", values)
+
+
+def _slope(values: Sequence[float]) -> float:
+    """Give the slope of the line of least squares through values that are one apart."""
+    middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
+    spread = sum((at - middle) ** 2 for at in range(len(values)))
+    return sum((at - middle) * (value - mean) for at, value in enumerate(values)) / spread
+
+
+def _entries(pids: Sequence[int], folder: str) -> int:
+    return sum(len(os.listdir(f"/proc/{pid}/{folder}")) for pid in pids)
