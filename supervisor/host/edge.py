@@ -171,4 +171,5 @@ def _exited(death: Death, woke: float) -> Exited:
         left=death.left,
         draw=random.random(),  # noqa: S311 - the jitter of a delay, not a secret
         woke=woke,
+        consumed=death.consumed,
     )

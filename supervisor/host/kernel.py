@@ -11,7 +11,10 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Iterable
+
+from supervisor.core.state import Consumed
 
 _quick = ctypes.PyDLL(None, use_errno=True)
 _slow = ctypes.CDLL(None)
@@ -25,7 +28,15 @@ _SFD_NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 _SIGNALFD_RECORD = 128
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
+_RUSAGE_LONGS = 18
+
 _info = (ctypes.c_int32 * (_SIGINFO_BYTES // 4))()
+_used = (ctypes.c_int64 * _RUSAGE_LONGS)()
+_ENDED = os.WEXITED | os.WNOHANG
+_syscall, _new = _quick.syscall, tuple.__new__
+# waitid(2) as the kernel has it fills a struct rusage too, for which the C library's has no room. By its number, where
+# that is known; a long must have 64 bits.
+_WAITID = {"x86_64": 247, "aarch64": 95, "riscv64": 95}.get(os.uname().machine if sys.maxsize > 1 << 32 else "")
 _buffer = ctypes.create_string_buffer(1 << 16)
 
 
@@ -63,16 +74,32 @@ def read_signals(fd: int) -> list[int]:
     return [int.from_bytes(data[at : at + 4], "little") for at in range(0, count, _SIGNALFD_RECORD)]
 
 
-def reap(pidfd: int) -> tuple[int | None, int | None, bool] | None:
-    """Reap the child behind `pidfd`: its exit code, or its signal and whether it dumped core. None while it lives."""
-    _info[0] = _info[3] = 0
-    if _quick.waitid(_P_PIDFD, pidfd, _info, os.WEXITED | os.WNOHANG) != 0:
+def reap(pidfd: int) -> tuple[int | None, int | None, bool, Consumed | None] | None:
+    """Reap the child behind `pidfd`: its exit code, or its signal and whether it dumped core. None while it lives.
+
+    The last is what it used, with the children that it waited for; None on a machine whose call for it is not known.
+    """
+    if _WAITID is None:
+        _info[0] = 0
+        failed = _quick.waitid(_P_PIDFD, pidfd, _info, _ENDED)
+    else:
+        # The kernel itself writes 0 where nothing ended; that it may not is the C library's word for other systems.
+        failed = _syscall(_WAITID, _P_PIDFD, pidfd, _info, _ENDED, _used)
+    if failed:
         raise _error("waitid")
     if _info[0] == 0:
         return None
+    consumed = None
+    if _WAITID is not None:
+        # getrusage(2) has the fields; ru_maxrss is in KiB, blocks are of 512 bytes whatever the device has. Not made by
+        # the class, whose constructor runs Python (1 us of a respawn).
+        user, system = _used[0] + _used[1] / 1_000_000, _used[2] + _used[3] / 1_000_000
+        consumed = _new(Consumed, (user, system, _used[11] << 9, _used[12] << 9, _used[4] << 10))
     # siginfo_t on every 64-bit Linux: si_signo, si_errno, si_code, (pad), si_pid, si_uid, si_status.
     how, status = _info[2], _info[6]
-    return (status, None, False) if how == _CLD_EXITED else (None, status, how == _CLD_DUMPED)
+    if how == _CLD_EXITED:
+        return status, None, False, consumed
+    return None, status, how == _CLD_DUMPED, consumed
 
 
 def unwatch(epoll: int, fd: int) -> None:

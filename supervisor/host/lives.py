@@ -18,6 +18,7 @@ import signal
 from collections.abc import Callable
 
 from supervisor.core.model import Scope, UnitKey
+from supervisor.core.state import Consumed
 from supervisor.host import kernel, procfs
 
 log = logging.getLogger("respawnd.lives")
@@ -47,12 +48,15 @@ class Remains:
 
 
 class Death:
-    """How a life ended, as waitid told it; `left` when something of it still lives."""
+    """How a life ended and what it used, as waitid told it; `left` when something of it still lives."""
 
-    __slots__ = ("code", "core", "left", "life", "signal")
+    __slots__ = ("code", "consumed", "core", "left", "life", "signal")
 
-    def __init__(self, life: Life, code: int | None, signal: int | None, core: bool, left: bool) -> None:
+    def __init__(
+        self, life: Life, code: int | None, signal: int | None, core: bool, consumed: Consumed | None, left: bool
+    ) -> None:
         self.life, self.code, self.signal, self.core, self.left = life, code, signal, core, left
+        self.consumed = consumed
 
 
 class Lives:
