@@ -10,7 +10,8 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from metrics.exposition.own import identify, install
 from metrics.recorder import Recorder
@@ -20,10 +21,22 @@ from supervisor.core.model import UnitKey
 from supervisor.core.state import State
 from supervisor.core.view import FleetView
 from supervisor.host.diary import Diary
+from supervisor.host.launch import Launcher
+from supervisor.host.mailbox import Mailbox
 from supervisor.host.output import OutputThread
+from supervisor.host.pulse import Pulses
 from supervisor.version import VERSION
 
 Samples = list[tuple[tuple[str, ...], float]]
+_ENDLESS = float("inf")
+
+
+class Queue(NamedTuple):
+    """What waits in a queue, how much may, and how much was dropped since the start; None where nothing ever is."""
+
+    depth: int
+    capacity: float = _ENDLESS
+    dropped: int | None = None
 
 
 def features() -> dict[str, bool]:
@@ -40,6 +53,7 @@ def features() -> dict[str, bool]:
 def describe(recorder: Recorder, config: Config) -> None:
     """What does not change while the daemon runs."""
     identify(recorder, VERSION, "", config.daemon.state_dir, features())
+    recorder.put("respawnd_start_parallelism_limit", float(config.daemon.start_parallelism or _ENDLESS))
     install(recorder)
 
 
@@ -97,6 +111,68 @@ def _depths(view: FleetView, server: Server, mail: int) -> Samples:
 def _capacities(server: Server) -> Samples:
     endless = float("inf")
     return [(("mailbox",), endless), (("respawn",), endless), (("http",), float(server.stats().queue_capacity))]
+
+
+def threads(recorder: Recorder, pulses: Pulses) -> None:
+    """Let the page tell of every thread: whether it lives, its last sign of life, its failures."""
+    recorder.probe("respawnd_thread_up", lambda: [((beat.name,), float(beat.up)) for beat in pulses.beats()])
+    recorder.probe(
+        "respawnd_thread_last_heartbeat_time_seconds", lambda: [((beat.name,), beat.at) for beat in pulses.beats()]
+    )
+    recorder.probe(
+        "respawnd_thread_restarts_total", lambda: [((beat.name,), float(beat.restarts)) for beat in pulses.beats()]
+    )
+
+
+def queues(recorder: Recorder, those: Mapping[str, Callable[[], Queue]]) -> None:
+    """Let the page tell of every queue, by name."""
+
+    def read() -> list[tuple[tuple[str], Queue]]:
+        return [((name,), look()) for name, look in those.items()]
+
+    recorder.probe("respawnd_queue_depth", lambda: [(name, float(one.depth)) for name, one in read()])
+    recorder.probe("respawnd_queue_capacity", lambda: [(name, one.capacity) for name, one in read()])
+    recorder.probe(
+        "respawnd_queue_dropped_total",
+        lambda: [(name, float(one.dropped)) for name, one in read() if one.dropped is not None],
+    )
+
+
+def queues_of(
+    view: Callable[[], FleetView],
+    mailbox: Mailbox[Any],
+    launcher: Launcher,
+    output: OutputThread,
+    server: Server,
+    diary: Diary,
+) -> dict[str, Callable[[], Queue]]:
+    """The queues that every daemon has, by name.
+
+    Events, respawns that wait for their rate, launches, commands about output, rotated files, requests that wait for a
+    worker, connections (of the kind, TCP or Unix, that has most), lines of the log.
+    """
+    return {
+        "mailbox": lambda: Queue(len(mailbox)),
+        "respawn": lambda: Queue(sum("rate" in unit.waiting_for for unit in view().units.values())),
+        "launch": lambda: Queue(launcher.waiting),
+        "output": lambda: Queue(output.waiting),
+        "compress": lambda: Queue(output.uncompressed),
+        "http": lambda: _requests_queue(server),
+        "http_connections": lambda: _connections(server),
+        "diary": lambda: Queue(diary.waiting, diary.capacity, sum(diary.dropped.values())),
+    }
+
+
+def _requests_queue(server: Server) -> Queue:
+    stats = server.stats()
+    return Queue(stats.queue_depth, stats.queue_capacity, stats.queue_refused)
+
+
+def _connections(server: Server) -> Queue:
+    stats = server.stats()
+    return Queue(
+        stats.connections_fullest, stats.connections_capacity, stats.dropped["full"] + stats.dropped["evicted"]
+    )
 
 
 class OutputCounts:

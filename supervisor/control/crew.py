@@ -67,6 +67,7 @@ class Crew:
         return [thread.name for thread in threads if thread.is_alive()]
 
     def _start(self, number: int, place: _Place) -> bool:
+        # Not among the pulses: it lives as long as its stream, and mostly waits for what it follows.
         name = f"{self._name}-stream-{number}"
         place.thread = threading.Thread(target=self._produce, args=(number, place), name=name, daemon=True)
         try:
@@ -86,7 +87,7 @@ class Crew:
             stream.end()
         except StreamClosedError:
             log.debug("respawnd-http stream %d: its client went away", number)
-        except Exception:
+        except BaseException:  # SystemExit too: the place must be free again
             log.exception("Cannot go on with stream %d", number)
             stream.close()
         with self._lock:

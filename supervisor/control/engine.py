@@ -2,7 +2,8 @@
 
 Rules: everything here runs on that thread, but for `post`, `begin_stop`, `stirred` and the workers' half of `handle`.
 A turn is: sleep until a socket, a post or the earliest deadline; serve; expire; go on with what was left. A fault
-while serving one connection ends that connection. Nothing wakes the thread when nobody is connected.
+while serving one connection ends that connection, any other fault its turn: `run` is called again and finds all as it
+was. Nothing wakes the thread when nobody is connected.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from supervisor.control.router import Route, Router
     from supervisor.control.stream import Stream
     from supervisor.control.tally import Tally
+    from supervisor.host.pulse import Pulse, Pulses
 
 log = logging.getLogger("respawnd.http")
 
@@ -59,9 +61,10 @@ class Engine:
         limits: Limits,
         admit: Admit | None,
         tally: Tally,
+        pulses: Pulses,
     ) -> None:
         self.limits = limits
-        self.pool = Pool(name, size=limits.workers, queue=limits.queue, idle_s=limits.worker_idle_s)
+        self.pool = Pool(name, size=limits.workers, queue=limits.queue, idle_s=limits.worker_idle_s, pulses=pulses)
         self.crew = Crew(name, limits.streams)
         self.busy_since: float | None = None
         self.connections: dict[int, Connection] = {}
@@ -77,23 +80,24 @@ class Engine:
 
     # The life of the thread.
 
-    def run(self) -> None:
-        """Turn until stopped."""
-        try:
+    def run(self, pulse: Pulse) -> None:
+        """Turn until stopped; to be called again after a fault (see host.thread.attend)."""
+        if self._stop_at is None:
+            self._acceptor.shut()
             self._acceptor.open()
-            while not self._over():
-                self._turn()
-        except Exception:
-            log.exception("The HTTP thread ends by a fault of its own")
-        finally:
-            self._end()
+        # What was posted before a fault has had its bell rung, and may not have been heard.
+        self._reactor.post(_nothing)
+        while not self._over():
+            self._turn(pulse)
+        self._end()
 
     def begin_stop(self, timeout: float, then: Callable[[], None] | None) -> bool:
         """Wind down within `timeout` seconds and call `then`; a later call moves the bound. False if it has ended."""
         return self._reactor.post(partial(self._wind_down, timeout, then))
 
     def abandon(self) -> None:
-        """Give the descriptors back of an engine whose thread never began."""
+        """Give all back of an engine whose thread never began."""
+        self.pool.close(_JOIN_S)
         self._reactor.close()
 
     def _wind_down(self, timeout: float, then: Callable[[], None] | None) -> None:
@@ -115,14 +119,16 @@ class Engine:
         for name in self.pool.close(_JOIN_S) + self.crew.close(_JOIN_S):
             log.warning("Cannot end %s: its handler does not return", name)
         self._reactor.close()
-        for then in self._then:
-            then()
+        while self._then:
+            self._then.pop(0)()
 
     # A turn.
 
-    def _turn(self) -> None:
+    def _turn(self, pulse: Pulse) -> None:
         self.busy_since = None
+        pulse.idle()
         happened = self._reactor.wait(self._timeout())
+        pulse.busy()
         self.busy_since = now = time.monotonic()
         self._reactor.deliver(happened)
         self._expire(now)
@@ -151,7 +157,7 @@ class Engine:
         """Take one step of a connection, and tell epoll what it waits for then."""
         try:
             step(now)
-        except Exception:
+        except BaseException:  # SystemExit too: one connection does not end the thread of all
             log.exception("Cannot serve %s", connection.peer)
             connection.close("error")
         if connection.phase is not Phase.CLOSED and connection.interest != connection.registered:
@@ -191,6 +197,11 @@ class Engine:
         self._evict(now)
         self._acceptor.shut()
         self._reopen_at = now + self.limits.accept_pause_s
+
+    def fullest(self) -> int:
+        """Connections of the kind that has most: each kind has `limits.connections`. From any thread."""
+        kinds = [connection.kind for connection in list(self.connections.values())]
+        return max((kinds.count(kind) for kind in set(kinds)), default=0)
 
     # What a connection needs (connection.Owner).
 
@@ -250,7 +261,7 @@ class Engine:
     def _refused(self, request: Request) -> Response | None:
         try:
             return None if self._admit is None else self._admit(request)
-        except Exception:
+        except BaseException:  # as in _answer
             log.exception("Cannot admit %s %s", request.method, request.route)
             return problem(500, _FAULT)
 
@@ -266,9 +277,13 @@ def _answer(route: Route, request: Request) -> Response:
     """Call a handler; what it raises becomes an answer of its own, and a line in the log."""
     try:
         return route.handler(request)
-    except Exception:
+    except BaseException:  # SystemExit too: it has to be answered like any other
         log.exception("Cannot answer %s %s: its handler failed", request.method, request.route)
         return problem(500, _FAULT)
+
+
+def _nothing() -> None:
+    """Nothing but the ring of the bell."""
 
 
 def _nobody(request: Request, allow: tuple[str, ...]) -> Response:

@@ -1,7 +1,8 @@
 """A few long-lived threads for handlers that block.
 
-Rules: nothing is started before it is needed, and a thread that found no work for a while ends, so an idle daemon has
-none. The queue is bounded: a full one is refused at once, never waited for. A job that raises costs itself alone.
+Rules: nothing is started before it is needed but the first, which `begin` starts and which stays: where no more threads
+can be had (a limit of processes) there is one. A thread that found no work for a while ends. The queue is bounded: a
+full one is refused at once, never waited for. A job that raises costs itself alone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+
+from supervisor.host.pulse import PREFIX, Pulse, Pulses
+from supervisor.host.thread import attend
 
 Job = Callable[[], None]
 
@@ -18,10 +23,18 @@ log = logging.getLogger("respawnd.http")
 
 
 class Pool:
-    """At most `size` threads named `name`-1 and up, and at most `queue` jobs that wait for one of them."""
+    """At most `size` threads named `name`-1 and up, and at most `queue` jobs that wait for one of them.
 
-    def __init__(self, name: str, *, size: int, queue: int, idle_s: float) -> None:
+    `refused` counts the jobs that found the queue full.
+    """
+
+    def __init__(self, name: str, *, size: int, queue: int, idle_s: float, pulses: Pulses | None = None) -> None:
+        self.refused = 0
         self._name = name
+        self._listed = f"{name.removeprefix(PREFIX)}-worker"
+        self._pulses = pulses or Pulses()
+        self._kept = 0  # the number of the thread that does not end, 0 for none
+        self._coming = 0  # 1 until that thread waits for the first time
         self._size = size
         self._queue = queue
         self._idle_s = idle_s
@@ -31,13 +44,22 @@ class Pool:
         self._waiting = 0
         self._closing = False
 
+    def begin(self) -> None:
+        """Start the thread that stays. RuntimeError if it cannot be had."""
+        with self._changed:
+            self._kept = self._coming = 1
+            if not self._start_one():
+                raise RuntimeError(f"cannot start {self._name}-1: no more threads can be had")
+
     def submit(self, job: Job) -> bool:
         """Have `job` done by some thread; False if the queue is full or the pool is closing."""
         with self._changed:
             if self._closing or len(self._jobs) >= self._queue + self._waiting:
+                self.refused += not self._closing
                 return False
             self._jobs.append(job)
-            if len(self._jobs) <= self._waiting or len(self._threads) >= self._size or not self._start_one():
+            enough = len(self._jobs) <= self._waiting + self._coming or len(self._threads) >= self._size
+            if enough or not self._start_one():
                 self._changed.notify()
             if not self._threads:
                 self._jobs.pop()
@@ -68,7 +90,9 @@ class Pool:
 
     def _start_one(self) -> bool:
         number = next(n for n in range(1, self._size + 1) if n not in self._threads)
-        thread = threading.Thread(target=self._work, args=(number,), name=f"{self._name}-{number}", daemon=True)
+        name, how = f"{self._name}-{number}", {"listed": self._listed}
+        life = (name, partial(self._work, number), self._pulses)
+        thread = threading.Thread(target=attend, args=life, kwargs=how, name=name, daemon=True)
         self._threads[number] = thread
         try:
             thread.start()
@@ -78,19 +102,28 @@ class Pool:
             return False
         return True
 
-    def _work(self, number: int) -> None:
+    def _work(self, number: int, pulse: Pulse) -> None:
+        pulse.idle()
         while (job := self._next(number)) is not None:
+            pulse.busy()
             try:
                 job()
-            except Exception:
+            except BaseException:  # SystemExit too: a thread lost in silence would keep its place for ever
                 log.exception("%s-%d: a job failed", self._name, number)
+                self._pulses.restarted(self._listed)
             del job  # or the last request would stay in memory for as long as the thread waits
+            pulse.idle()
 
     def _next(self, number: int) -> Job | None:
         with self._changed:
             self._waiting += 1
-            self._changed.wait_for(lambda: self._jobs or self._closing, self._idle_s)
-            self._waiting -= 1
+            if number == self._kept:
+                self._coming = 0
+            try:
+                patience = None if number == self._kept else self._idle_s
+                self._changed.wait_for(lambda: self._jobs or self._closing, patience)
+            finally:
+                self._waiting -= 1
             if self._jobs:
                 return self._jobs.popleft()
             del self._threads[number]

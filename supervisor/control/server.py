@@ -17,6 +17,8 @@ from attrs import frozen
 from supervisor.control.engine import Admit, Engine
 from supervisor.control.limits import Limits
 from supervisor.control.tally import RequestKey, Tally
+from supervisor.host.pulse import Pulses
+from supervisor.host.thread import attend
 
 if TYPE_CHECKING:
     from supervisor.control.listen import Listener
@@ -35,6 +37,9 @@ class ServerStats:
     workers: int  # threads alive
     queue_depth: int
     queue_capacity: int
+    queue_refused: int  # requests that found the queue full
+    connections_fullest: int  # open, of the kind (TCP, Unix) that has most
+    connections_capacity: int  # of each kind
     busy_since: float | None  # monotonic seconds at which the turn under way began; None while it sleeps
 
 
@@ -49,13 +54,16 @@ class Server:
         limits: Limits | None = None,
         admit: Admit | None = None,
         name: str = "respawnd-http",
+        pulses: Pulses | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._router = router
         self._listeners = tuple(listeners)
         self._admit = admit
         self._name = name
+        self._pulses = pulses or Pulses()
         self._tally = Tally()
+        self._refused = 0  # by the engines of earlier starts
         self._engine: Engine | None = None
         self._thread: threading.Thread | None = None
 
@@ -65,16 +73,22 @@ class Server:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to answer; again, after a stop. RuntimeError if it runs already, or if no thread can be had."""
+        """Begin to answer; again, after a stop. RuntimeError if it runs already, or if no two threads can be had.
+
+        One worker is started with it: once the services run there may be no thread left to get (RLIMIT_NPROC).
+        """
         if self.alive:
             raise RuntimeError("cannot start the HTTP server: it runs already")
-        engine = Engine(self._name, self._router, self._listeners, self.limits, self._admit, self._tally)
-        thread = threading.Thread(target=engine.run, name=self._name, daemon=True)
+        engine = Engine(self._name, self._router, self._listeners, self.limits, self._admit, self._tally, self._pulses)
+        life = (self._name, engine.run, self._pulses)
+        thread = threading.Thread(target=attend, args=life, name=self._name, daemon=True)
         try:
+            engine.pool.begin()
             thread.start()
         except RuntimeError:
             engine.abandon()
             raise
+        self._refused += self._engine.pool.refused if self._engine else 0
         self._engine, self._thread = engine, thread
 
     def begin_stop(self, timeout: float = 2.0, then: Callable[[], None] | None = None) -> None:
@@ -109,5 +123,8 @@ class Server:
             workers=engine.pool.threads if engine else 0,
             queue_depth=engine.pool.depth if engine else 0,
             queue_capacity=self.limits.queue,
+            queue_refused=self._refused + (engine.pool.refused if engine else 0),
+            connections_fullest=engine.fullest() if engine else 0,
+            connections_capacity=self.limits.connections,
             busy_since=engine.busy_since if engine else None,
         )

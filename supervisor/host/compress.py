@@ -15,13 +15,15 @@ import threading
 from queue import SimpleQueue
 
 from supervisor.host.logchain import header, trailer
-from supervisor.host.thread import settle
+from supervisor.host.pulse import Pulse, Pulses
+from supervisor.host.thread import attend
 
 log = logging.getLogger("respawnd.output")
 
 _CHUNK = 1 << 17  # bytes: some 4 ms of zlib, which is how soon a stop or a dropped original is noticed
 _LEVEL = 6
 _RAW = -15  # window bits that ask zlib for neither header nor trailer: ours tells what the original was
+_NAME = "respawnd-compress"
 _NICE = 10
 _MOST = 10_000  # numbers looked at for a rotated file: more than any keep in use
 
@@ -29,8 +31,10 @@ _MOST = 10_000  # numbers looked at for a rotated file: more than any keep in us
 class Compressor:
     """Compresses the rotated files of the paths it is asked for. `lock` is held while names of rotated files change."""
 
-    def __init__(self) -> None:
+    def __init__(self, pulses: Pulses | None = None) -> None:
         self.lock = threading.Lock()
+        self._pulses = pulses or Pulses()
+        self._pulse = Pulse(_NAME, None)
         self._paths: SimpleQueue[str | threading.Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -40,9 +44,21 @@ class Compressor:
         if self._stopping:
             return
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="respawnd-compress", daemon=True)
-            self._thread.start()
+            how = {"nice": _NICE}
+            life = (_NAME, self._run, self._pulses)
+            thread = threading.Thread(target=attend, args=life, kwargs=how, name=_NAME, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # "can't start new thread": the next rotation asks again
+                log.warning("Cannot start %s: %s", _NAME, error)
+                return
+            self._thread = thread
         self._paths.put(path)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are not begun yet."""
+        return self._paths.qsize()
 
     def wait(self, timeout: float) -> bool:
         """Wait until all that was asked for before is done, at most timeout seconds; False if it is not."""
@@ -59,13 +75,16 @@ class Compressor:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _run(self) -> None:
-        settle("respawnd-compress", _NICE)
+    def _run(self, pulse: Pulse) -> None:
+        self._pulse = pulse
+        pulse.idle()
         while (item := self._paths.get()) is not None and not self._stopping:
+            pulse.busy()
             if isinstance(item, threading.Event):
                 item.set()
             else:
                 self._compress(item)
+            pulse.idle()
 
     def _compress(self, path: str) -> None:
         try:
@@ -109,6 +128,7 @@ class Compressor:
             fd = target.fileno()
             _write(fd, header(source))
             while chunk := os.read(source, _CHUNK):
+                self._pulse.busy()
                 if self._stopping or not os.fstat(source).st_nlink:
                     return False
                 checksum = zlib.crc32(chunk, checksum)

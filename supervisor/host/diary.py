@@ -3,7 +3,8 @@
 Rules:
 - A logging call never waits: the record goes into a bounded queue, and when that is full it is counted instead.
 - Each target fails on its own (a full disk, a closed stderr, a terminal that is stopped, a collector that is away);
-  what it loses is counted, and told in the target itself once it takes records again.
+  that is told once to the others and on stderr, what it loses is counted, and told in the target itself once it takes
+  records again.
 - The thread sleeps while there is nothing to write.
 Modules log as the library has it, below the logger "respawnd":
     log = logging.getLogger("respawnd.host")
@@ -19,7 +20,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from supervisor.host.diary_targets import make_target
-from supervisor.host.thread import settle
+from supervisor.host.pulse import Pulse, Pulses
+from supervisor.host.thread import attend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "text", "json")
 _CAPACITY = 10_000  # records
+_NAME = "respawnd-diary"
+_STDERR = "stderr"
 
 # A record to write, an event to set when it is reached, or the end.
 _Item = logging.LogRecord | threading.Event | None
@@ -54,18 +58,28 @@ class _Gate(logging.Handler):
 class Diary:
     """The queue of records, the thread that writes them and its targets; made by `configure`.
 
-    `messages` counts records by level, written or not (a race of two threads may cost one).
+    `messages` counts records by level, written or not (a race of two threads may cost one). `capacity` is how many may
+    wait. `last_resort` hears of a target that fails, and nothing else; it is no target itself.
     """
 
-    def __init__(self, targets: Sequence[Target], capacity: int = _CAPACITY) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        capacity: int = _CAPACITY,
+        pulses: Pulses | None = None,
+        last_resort: Target | None = None,
+    ) -> None:
         self.messages = dict.fromkeys((*LEVELS, "critical"), 0)
+        self.capacity = capacity
         self._targets = tuple(targets)
-        self._capacity = capacity
+        self._last_resort = last_resort
+        self._at_hand = False
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._refused = self._told = 0
         self._deadline = float("inf")
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="respawnd-diary", daemon=True)
+        life = (_NAME, self._run, pulses or Pulses())
+        self._thread = threading.Thread(target=attend, args=life, name=_NAME, daemon=True)
         self._thread.start()
 
     def attach(self, logger: logging.Logger) -> None:
@@ -84,6 +98,11 @@ class Diary:
         """Records that were not written, by target as it is spelled in log_target."""
         unseen = self._refused - self._told
         return {target.name: target.dropped + unseen for target in self._targets}
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not written yet."""
+        return self._queue.qsize()
 
     def set_level(self, level: str) -> None:
         """Log what is of that level, one of LEVELS, and above."""
@@ -110,7 +129,7 @@ class Diary:
         """Queue the record, its message made now, since arguments may change; never waits, never raises."""
         level = record.levelname.lower()
         self.messages[level] = self.messages.get(level, 0) + 1
-        if self._closed or self._queue.qsize() >= self._capacity:
+        if self._closed or self._queue.qsize() >= self.capacity:
             self._refused += 1
             return
         try:
@@ -120,9 +139,13 @@ class Diary:
         record.args = None
         self._queue.put(record)
 
-    def _run(self) -> None:
-        settle("respawnd-diary")
+    def _run(self, pulse: Pulse) -> None:
+        if self._at_hand:  # what was being written when this failed
+            self._at_hand = False
+            self._refused += 1
+        pulse.idle()
         while (item := self._queue.get()) is not None:
+            pulse.busy()
             if isinstance(item, threading.Event):
                 item.set()
             elif time.monotonic() > self._deadline:
@@ -131,14 +154,31 @@ class Diary:
                 self._write(item)
             if self._refused != self._told and self._queue.empty():
                 self._own_up()
+            pulse.idle()
         self._own_up()
-        for target in self._targets:
+        for target in (*self._targets, *self._resort()):
             target.close()
 
     def _write(self, record: logging.LogRecord) -> None:
+        self._at_hand = True
         self._spread_refusals()
         for target in self._targets:
             target.deliver(record)
+        self._at_hand = False
+        for target in self._targets:
+            if (why := target.news()) is not None:
+                self._tell_others(target, why)
+
+    def _tell_others(self, failing: Target, why: str) -> None:
+        words = "Cannot log to %s: %s; what it does not take is lost, and counted"
+        level = logging.ERROR
+        note = logging.LogRecord("respawnd.diary", level, __file__, 0, words, (failing.name, why), None)
+        for other in (*self._targets, *self._resort()):
+            if other is not failing:
+                other.deliver(note)
+
+    def _resort(self) -> tuple[Target, ...]:
+        return () if self._last_resort is None else (self._last_resort,)
 
     def _own_up(self) -> None:
         """Tell at once what was lost: there may be no next record for long."""
@@ -162,6 +202,7 @@ def configure(
     *,
     capacity: int = _CAPACITY,
     stderr: int = 2,
+    pulses: Pulses | None = None,
 ) -> Diary:
     """Send what is logged below "respawnd" to the targets, as log_level, log_format and log_target say.
 
@@ -173,7 +214,9 @@ def configure(
         raise ValueError(f"cannot log at level {level!r}: not one of {', '.join(LEVELS)}")
     if form not in FORMATS:
         raise ValueError(f"cannot log as {form!r}: not one of {', '.join(FORMATS)}")
-    diary = Diary([make_target(spec, form, stderr) for spec in targets], capacity)
+    made = [make_target(spec, form, stderr) for spec in targets]
+    last_resort = None if _STDERR in targets else make_target(_STDERR, form, stderr)
+    diary = Diary(made, capacity, pulses, last_resort)
     diary.attach(logging.getLogger("respawnd"))
     diary.set_level(level)
     return diary

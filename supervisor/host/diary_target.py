@@ -1,12 +1,14 @@
 """What a target of the daemon's own log is: it takes a record or loses it, and tells what it lost.
 
 Rules: only the diary's thread calls a target. One that cannot take a record counts it and does not hold up the others.
-Once it takes records again, the first says how many were lost.
+Once it takes records again, the first says how many were lost. Why it takes none is for others to tell (`news`): a log
+that ends in the middle must not be the only sign of a full disk.
 """
 
 from __future__ import annotations
 
 import abc
+import errno
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from supervisor.host.diary_lines import Render
 
 _RETRY = 1.0  # seconds
+_TELL_AGAIN = 60.0  # seconds: one that comes and goes is told so often at most
+_SLOW = frozenset({errno.EAGAIN, errno.EINTR})  # a reader that has a rest: told in its own stream, once it reads on
 
 
 class Target(abc.ABC):
@@ -28,6 +32,9 @@ class Target(abc.ABC):
         self._render = render
         self._untold = 0
         self._retry_at = float("-inf")
+        self._failing = False
+        self._told_at = float("-inf")
+        self._news: str | None = None
 
     def deliver(self, record: logging.LogRecord) -> None:
         """Write the record, after a word about what was lost before it; or lose it."""
@@ -50,6 +57,11 @@ class Target(abc.ABC):
             self._untold = 0
         return True
 
+    def news(self) -> str | None:
+        """Why it has begun to lose records, in words; once for each time that it begins, and once a minute at most."""
+        words, self._news = self._news, None
+        return words
+
     @abc.abstractmethod
     def close(self) -> None:
         """Let go of what is open; the next `send` opens it again, if it can."""
@@ -65,9 +77,16 @@ class Target(abc.ABC):
     def _try(self, record: logging.LogRecord) -> bool:
         try:
             self.send(self._render(record))
-        except OSError:
-            self._retry_at = time.monotonic() + self.retry
+        except OSError as error:
+            self._fail(error, time.monotonic())
             return False
         except Exception:  # noqa: BLE001 -- an extra whose str() raises: that record's own loss, counted by the caller
             return False
+        self._failing = False
         return True
+
+    def _fail(self, error: OSError, now: float) -> None:
+        self._retry_at = now + self.retry
+        if not self._failing and now - self._told_at >= _TELL_AGAIN and error.errno not in _SLOW:
+            self._failing, self._told_at = True, now
+            self._news = error.strerror or str(error)

@@ -15,6 +15,8 @@ from supervisor.host.accounts import Account
 from supervisor.host.refusal import Refusal, refuse
 
 LIFE = "RESPAWND_LIFE"
+#: Bytes of an env file at most: it is read at each start. An exec takes less (MAX_ARG_STRLEN, execve(2)).
+LARGEST = 1 << 20
 #: What a program searches where its environment has no PATH, as execvp(3) does.
 DEFAULT_PATH = "/bin:/usr/bin"
 
@@ -65,6 +67,7 @@ def read(path: str) -> dict[str, str]:
     from supervisor.config.files import read_text  # noqa: PLC0415 - see above
     from supervisor.config.problem import Refused  # noqa: PLC0415 - see above
 
+    _bound(path)
     try:
         text = read_text(path, os.geteuid())
     except Refused as refused:
@@ -73,6 +76,16 @@ def read(path: str) -> dict[str, str]:
         return dict(_variables(text))
     except ValueError as error:
         raise Refusal("env_file", errno.EINVAL, f"env_file {path}: {error}") from None
+
+
+def _bound(path: str) -> None:
+    """Refuse what is too large before it is read. What cannot be looked at is told by who opens it."""
+    try:
+        size = os.stat(path).st_size
+    except (OSError, ValueError):
+        return
+    if size > LARGEST:
+        raise Refusal("env_file", errno.EFBIG, f"env_file {path}: {size} bytes, more than {LARGEST} that one may have")
 
 
 def _unreadable(path: str, words: str) -> Refusal:

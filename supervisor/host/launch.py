@@ -23,6 +23,7 @@ from supervisor.core.state import LaunchError
 from supervisor.host.environ import life_tag
 from supervisor.host.forkserver import Failure, ForkServer
 from supervisor.host.launch_threads import LaunchThreads
+from supervisor.host.pulse import Pulses
 from supervisor.host.recipe import Plain, Recipes, Staged
 from supervisor.host.refusal import Refusal, refuse
 from supervisor.host.spawn import spawn
@@ -48,11 +49,12 @@ class Launcher:
         post: Callable[[Answer], None],
         clock: Callable[[], float],
         raised_nofile: tuple[int, int] | None,
+        pulses: Pulses | None = None,
     ) -> None:
         self._instance, self._outputs, self._post, self._clock = instance, outputs, post, clock
         self._recipes = Recipes(base_environment, clock, raised_nofile is not None)
         self._server = ForkServer(raised_nofile, base_environment)
-        self._threads = LaunchThreads()
+        self._threads = LaunchThreads(pulses=pulses)
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._waiting: set[tuple[UnitKey, int]] = set()
         self._untaken: set[ref[Answer]] = set()
@@ -177,6 +179,11 @@ class Launcher:
     def in_flight(self) -> int:
         """Launches whose answer the loop has not taken yet: a dead child that nobody knows may be theirs."""
         return len(self._waiting) + len(self._untaken)
+
+    @property
+    def waiting(self) -> int:
+        """Launches that no thread has taken yet."""
+        return self._threads.waiting
 
     def helper_pids(self) -> frozenset[int]:
         """Children of the daemon that are no service: the fork server, and its spares."""

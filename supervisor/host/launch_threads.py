@@ -19,11 +19,13 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from supervisor.host.thread import settle
+from supervisor.host.pulse import Pulse, Pulses
+from supervisor.host.thread import attend
 
 log = logging.getLogger("respawnd.launch")
 
 NAME = "respawnd-launch"
+_LISTED = "launch"
 MOST = 64
 #: Seconds after which a launch is taken for stuck, and no longer counts on its thread.
 STUCK = 0.010
@@ -31,10 +33,11 @@ Job = Callable[[], None]
 
 
 class LaunchThreads:
-    """Runs jobs, each in one of its threads. A job that raises costs its thread, which is replaced."""
+    """Runs jobs, each in one of its threads. A job that raises costs itself alone, is logged and counted."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, pulses: Pulses | None = None) -> None:
         self._most = most
+        self._pulses = pulses or Pulses()
         self._base = min(most, 2 * (os.cpu_count() or 1))
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[tuple[Job, bool] | None] = SimpleQueue()
@@ -48,6 +51,11 @@ class LaunchThreads:
         self._watcher: threading.Thread | None = None
         self._watching = False
         self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that no thread has taken yet."""
+        return self._jobs.qsize() + len(self._held)
 
     def submit(self, job: Job, *, slow: bool) -> None:
         """Run `job` soon. Raises RuntimeError if there is no thread and none can be started."""
@@ -68,7 +76,7 @@ class LaunchThreads:
     def _grow(self) -> None:
         """One more thread, with the lock held. Without it the others take the job, if there are any."""
         self._number += 1
-        thread = threading.Thread(target=self._work, name=f"{NAME}-{self._number}", daemon=True)
+        thread = self._made(f"{NAME}-{self._number}", self._work)
         self._threads.add(thread)
         try:
             thread.start()
@@ -79,21 +87,34 @@ class LaunchThreads:
                 raise
             log.warning("Cannot start one more launcher thread: %s", error)
 
+    def _made(self, name: str, body: Callable[[Pulse], None]) -> threading.Thread:
+        how = {"listed": _LISTED}
+        return threading.Thread(target=attend, args=(name, body, self._pulses), kwargs=how, name=name, daemon=True)
+
     def _watch(self) -> None:
         """Wake the watcher, with the lock held; it sleeps while no job waits."""
         if self._watching or len(self._threads) >= self._most:
             return
+        if self._watcher is None:
+            watcher = self._made(f"{NAME}-0", self._relieve)
+            try:
+                watcher.start()
+            except RuntimeError as error:
+                log.warning("Cannot start %s: %s", watcher.name, error)
+                return
+            self._watcher = watcher
         self._watching = True
         self._alarm.put(True)
-        if self._watcher is None:
-            self._watcher = threading.Thread(target=self._relieve, name=f"{NAME}-0", daemon=True)
-            self._watcher.start()
 
-    def _relieve(self) -> None:
+    def _relieve(self, pulse: Pulse) -> None:
         """See to it that `base` threads are not stuck, as long as jobs wait."""
-        settle(f"{NAME}-0")
-        while self._alarm.get():
+        while True:
+            pulse.idle()
+            # After a failure it is still watching, and nobody would wake it.
+            if not self._watching and not self._alarm.get():
+                return
             while self._watching:
+                pulse.busy()
                 time.sleep(STUCK)
                 with self._lock:
                     self._relieve_once(time.monotonic() - STUCK)
@@ -104,29 +125,27 @@ class LaunchThreads:
             self._grow()
         self._watching = not (self._stopping or self._jobs.empty() or len(self._threads) >= self._most)
 
-    def _work(self) -> None:
+    def _work(self, pulse: Pulse) -> None:
         thread = threading.current_thread()
-        settle(thread.name)
+        pulse.idle()
         while (item := self._jobs.get()) is not None:
+            pulse.busy()
             job, slow = item
             self._since[thread] = time.monotonic()
-            healthy = False
             try:
                 job()
-                healthy = True
-            finally:
-                self._done(slow, thread, healthy)
+            except BaseException:  # SystemExit too: this thread must not end, see above
+                log.exception("%s: a job failed", thread.name)
+                self._pulses.restarted(_LISTED)
+            self._done(slow, thread)
             del item, job  # it may hold descriptors, or the answer
+            pulse.idle()
 
-    def _done(self, slow: bool, thread: threading.Thread, healthy: bool) -> None:
+    def _done(self, slow: bool, thread: threading.Thread) -> None:
         with self._lock:
             self._since.pop(thread, None)
             self._load -= 1
             self._slow -= slow
-            if not healthy:
-                self._threads.discard(thread)
-                if self._load and not self._stopping:
-                    self._grow()
             if slow and self._held:
                 self._load += 1
                 self._slow += 1

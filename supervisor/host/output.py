@@ -23,8 +23,9 @@ from supervisor.host.capture import Capture, StreamStats
 from supervisor.host.compress import Compressor
 from supervisor.host.logcache import LogCache
 from supervisor.host.mailbox import Mailbox
+from supervisor.host.pulse import Pulse, Pulses
 from supervisor.host.relief import Relief
-from supervisor.host.thread import settle
+from supervisor.host.thread import attend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("respawnd.output")
 
 STREAMS = ("stdout", "stderr")
+_NAME = "respawnd-output"
 _MAX_FILES = 256
 _HANGING = 5.0  # seconds at one stream after which the others are relieved
 _SETTLED = 1.0  # seconds without a new stream: start-up is over
@@ -47,10 +49,16 @@ def _nothing() -> None:
 class OutputThread:
     """Captures output; `start` it, `open` streams, `stop` it. clock is monotonic, in seconds."""
 
-    def __init__(self, max_files: int = _MAX_FILES, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        max_files: int = _MAX_FILES,
+        clock: Callable[[], float] = time.monotonic,
+        pulses: Pulses | None = None,
+    ) -> None:
         self._clock = clock
+        pulses = pulses or Pulses()
         self._scratch = pipes.Scratch()
-        self._compressor = Compressor()
+        self._compressor = Compressor(pulses)
         self._cache = LogCache(max_files, self._compressor)
         self._captures: dict[tuple[UnitKey, str], Capture] = {}
         self._by_fd: dict[int, Capture] = {}
@@ -63,7 +71,8 @@ class OutputThread:
         self._current: Capture | None = None
         self._relief: Relief | None = None
         self._deadline: float | None = None
-        self._thread = threading.Thread(target=self._run, name="respawnd-output", daemon=True)
+        life = (_NAME, self._run, pulses)
+        self._thread = threading.Thread(target=attend, args=life, name=_NAME, daemon=True)
 
     def start(self) -> None:
         """Start the thread; streams may be opened before."""
@@ -106,6 +115,16 @@ class OutputThread:
     def stats(self) -> dict[tuple[UnitKey, str], StreamStats]:
         """Counters of each open stream, since it was opened. From any thread, without waiting."""
         return {name: capture.stats() for name, capture in self._captures.copy().items()}
+
+    @property
+    def waiting(self) -> int:
+        """Commands that the thread has not taken yet: streams to close, to drain, to aim elsewhere."""
+        return len(self._mailbox)
+
+    @property
+    def uncompressed(self) -> int:
+        """Logs whose rotated files wait to be compressed."""
+        return self._compressor.waiting
 
     def stalled(self) -> float:
         """Seconds the turn under way has been going on: 0 when idle, large when a disk hangs."""
@@ -159,12 +178,13 @@ class OutputThread:
         """All streams but the one that is being served."""
         return [capture for capture in self._captures.copy().values() if capture is not self._current]
 
-    def _run(self) -> None:
-        settle("respawnd-output")
+    def _run(self, pulse: Pulse) -> None:
         while self._deadline is None:
             self._busy_since = self._current = None
+            pulse.idle()
             events = self._epoll.poll()
             for fd, _ in events:
+                pulse.busy()
                 self._busy_since = self._clock()
                 capture = self._by_fd.get(fd)
                 if capture is not None:

@@ -52,11 +52,18 @@ class Relief:
 
     def _run(self) -> None:
         settle("respawnd-relief")
+        try:
+            self._relieve()
+        except Exception:  # the next turn of the loop starts another one
+            log.exception("Cannot drop output while a log file does not take it")
+        finally:
+            self._scratch.close()
+
+    def _relieve(self) -> None:
         seconds = self._hanging()
         log.warning("Dropping output of all services while a log file does not take it: %.0f s so far", seconds)
         while (now := self._hanging()) >= seconds and not self._stopping.wait(_PERIOD):
             seconds = now
             for capture in self._in_danger():
                 capture.relieve(self._scratch)
-        self._scratch.close()
         log.warning("Capturing output again: a log file did not take it for %.0f s", seconds)

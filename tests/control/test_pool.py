@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+
+import pytest
 
 from supervisor.control.pool import Pool
+from supervisor.host.pulse import Pulses
 from tests.control.serving import PATIENCE_S
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def worker_names() -> list[str]:
@@ -84,3 +84,86 @@ def test_closing_drops_what_waits_and_names_what_stays() -> None:
     gate.set()
     assert [] == pool.close(PATIENCE_S)
     assert not second.is_set()
+
+
+def test_one_thread_stays_from_the_beginning() -> None:
+    """It is there before it is needed, does the first job, and outlives its patience; a second one does not."""
+    pool = Pool("pool", size=2, queue=10, idle_s=0.01)
+    gate, inside = threading.Event(), threading.Semaphore(0)
+    pool.begin()
+    assert ["pool-1"] == worker_names()
+
+    def job() -> None:
+        inside.release()
+        gate.wait(PATIENCE_S)
+
+    for _ in range(2):
+        assert pool.submit(job)
+        assert inside.acquire(timeout=PATIENCE_S)
+    second = next(thread for thread in threading.enumerate() if thread.name == "pool-2")
+    gate.set()
+    second.join(PATIENCE_S)
+    assert ["pool-1"] == worker_names()
+    assert [] == pool.close(PATIENCE_S)
+
+
+def test_at_the_limit_of_processes_the_first_thread_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was begun while threads could be had; later ones cannot, and jobs wait for it."""
+    pool = Pool("pool", size=4, queue=10, idle_s=0.01)
+    pool.begin()
+    done = threading.Semaphore(0)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            assert pool.submit(done.release)
+        for _ in range(3):
+            assert done.acquire(timeout=PATIENCE_S)
+    assert [] == pool.close(PATIENCE_S)
+
+
+def test_without_any_thread_it_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts the daemon hears of it before the first service."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    pool = Pool("pool", size=4, queue=10, idle_s=0.01)
+    with pytest.raises(RuntimeError, match="cannot start pool-1"):
+        pool.begin()
+
+
+def test_a_job_cannot_end_its_thread(caplog: pytest.LogCaptureFixture) -> None:
+    """SystemExit is a fault like any other: logged, counted, and the place of the thread is not lost."""
+    pulses = Pulses()
+    pool = Pool("respawnd-pool", size=1, queue=4, idle_s=PATIENCE_S, pulses=pulses)
+    done = threading.Event()
+    assert pool.submit(sys.exit)
+    assert pool.submit(done.set)
+    assert done.wait(PATIENCE_S)
+    assert [("pool-worker", True, 1)] == [(beat.name, beat.up, beat.restarts) for beat in pulses.beats()]
+    assert "respawnd-pool-1: a job failed" in caplog.text
+    assert [] == pool.close(PATIENCE_S)
+
+
+def test_a_full_queue_is_counted() -> None:
+    """Each job that found no place; one that comes while the pool closes is not."""
+    pool = Pool("pool", size=1, queue=1, idle_s=PATIENCE_S)
+    gate, inside = threading.Event(), threading.Event()
+
+    def job() -> None:
+        inside.set()
+        gate.wait(PATIENCE_S)
+
+    assert pool.submit(job)
+    assert inside.wait(PATIENCE_S)
+    assert [True, False, False] == [pool.submit(gate.set) for _ in range(3)]
+    assert 2 == pool.refused
+    gate.set()
+    assert [] == pool.close(PATIENCE_S)
+    assert not pool.submit(gate.set)
+    assert 2 == pool.refused

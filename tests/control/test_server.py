@@ -27,9 +27,9 @@ def json_of(answer: tuple[int, dict[str, str], bytes]) -> dict[str, object]:
 
 
 def test_quick_handlers_answer_on_the_io_thread_blocking_ones_on_a_worker(tmp_path: Path) -> None:
-    """A quick handler runs on respawnd-http, a blocking one on respawnd-http-1, which is started for it."""
+    """A quick handler runs on respawnd-http, a blocking one on respawnd-http-1, which was started with it."""
     with serving(tmp_path) as site, site.call() as caller:
-        assert site.stats().workers == 0
+        assert site.stats().workers == 1
         assert json_of(caller.get("/facts/x"))["thread"] == "respawnd-http"
         assert json_of(caller.get("/worker"))["thread"] == "respawnd-http-1"
         assert site.stats().workers == 1

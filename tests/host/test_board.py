@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,61 @@ def test_one_daemon_for_one_state_directory(tmp_path: os.PathLike[str]) -> None:
     lock.release()
     Lock(str(tmp_path)).release()
     assert read(str(tmp_path)) is None
+
+
+def test_a_lock_that_was_removed_is_taken_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Told at error, with what follows from it; afterwards another daemon is refused as before, and told by whom."""
+    lock = Lock(str(tmp_path))
+    lock.tell({"pid": 4711})
+    lock.look()
+    assert [] == caplog.records
+    (tmp_path / "respawnd.lock").unlink()
+    lock.look()
+    lock.look()
+    assert [
+        f"The lock file {lock.path} was removed or replaced: another respawnd could start here",
+        f"Holding {lock.path} again",
+    ] == [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    with pytest.raises(Held, match="pid 4711"):
+        Lock(str(tmp_path))
+    lock.release()
+    Lock(str(tmp_path)).release()
+
+
+def test_a_lock_that_another_has_now_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is taken from it; once it has let go, the place is ours again."""
+    lock = Lock(str(tmp_path))
+    (tmp_path / "respawnd.lock").unlink()
+    other = Lock(str(tmp_path))
+    other.tell({"pid": 815})
+    for _ in range(3):
+        lock.look()
+    assert 2 == len(caplog.records)
+    assert "another respawnd runs on this state directory" in caplog.records[1].getMessage()
+    assert "by pid 815" in caplog.records[1].getMessage()
+    other.release()
+    lock.look()
+    assert f"Holding {lock.path} again" == caplog.records[-1].getMessage()
+    lock.release()
+
+
+def test_a_state_directory_that_was_removed_is_not_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who removed it may not be done; the lock is taken again when it is there again."""
+    directory = tmp_path / "state"
+    directory.mkdir()
+    lock = Lock(str(directory))
+    (directory / "respawnd.lock").unlink()
+    directory.rmdir()
+    for _ in range(2):
+        lock.look()
+    assert not directory.exists()
+    assert "No such file or directory" in caplog.records[1].getMessage()
+    assert 2 == len(caplog.records)
+    directory.mkdir()
+    lock.look()
+    with pytest.raises(Held):
+        Lock(str(directory))
+    lock.release()
 
 
 def test_a_lock_that_is_a_link_is_refused(tmp_path: os.PathLike[str]) -> None:

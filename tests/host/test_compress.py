@@ -158,3 +158,42 @@ def test_it_runs_below_everybody_else(tmp_path: Path, compressor: Compressor) ->
     assert compressor.wait(20)
     thread = next(thread for thread in threading.enumerate() if thread.name == "respawnd-compress")
     assert os.getpriority(os.PRIO_PROCESS, 0) + 10 == os.getpriority(os.PRIO_PROCESS, thread.native_id or 0)
+
+
+def test_a_fault_costs_one_log_and_is_told(
+    compressor: Compressor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is no trouble of the disk is logged with its stack; the thread compresses what is asked for next."""
+    compress_one, faults = compressor._compress, iter([LookupError("on purpose")])
+
+    def once(path: str) -> None:
+        for fault in faults:
+            raise fault
+        compress_one(path)
+
+    monkeypatch.setattr(compressor, "_compress", once)
+    filled(tmp_path, log_1=b"one")
+    compressor.request(f"{tmp_path}/log")
+    compressor.request(f"{tmp_path}/log")
+    assert compressor.wait(20)
+    assert ["log.1.gz"] == names(tmp_path)
+    assert "LookupError: on purpose" in caplog.text
+    assert [("compress", True, 1)] == [beat[:2] + beat[3:] for beat in compressor._pulses.beats()]
+
+
+def test_no_thread_for_it_is_told_and_asked_again(
+    compressor: Compressor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the limit of processes rotation goes on; files stay plain until a thread can be had."""
+    filled(tmp_path, log_1=b"one")
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        compressor.request(f"{tmp_path}/log")
+    assert "Cannot start respawnd-compress: can't start new thread" in caplog.text
+    compressor.request(f"{tmp_path}/log")
+    assert compressor.wait(20)
+    assert ["log.1.gz"] == names(tmp_path)

@@ -20,30 +20,12 @@ from supervisor.host.diary_target import Target
 from tests.host.disk import mounted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     Configure = Callable[..., Diary]
 
 log = logging.getLogger("respawnd.test")
-
-
-@pytest.fixture
-def diary() -> Iterator[Configure]:
-    """`configure`, whose diaries are closed and whose logger is put back."""
-    made: list[Diary] = []
-    logger = logging.getLogger("respawnd")
-    before = (logger.handlers[:], logger.propagate, logger.level)
-
-    def make(*args: Any, **more: Any) -> Diary:
-        made.append(configure(*args, **more))
-        return made[-1]
-
-    yield make
-    logger.handlers[:], logger.propagate = before[:2]
-    logger.setLevel(before[2])
-    for one in made:
-        assert one.close(20)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -250,7 +232,7 @@ def test_a_directory_that_comes_later(diary: Configure, tmp_path: Path) -> None:
 
 
 def test_a_closed_stderr_costs_lines_only(diary: Configure, tmp_path: Path) -> None:
-    """No descriptor at all, or a pipe without a reader: another target has every record."""
+    """No descriptor at all, or a pipe without a reader: another target has every record, and one that says so."""
     read, write = os.pipe()
     os.close(read)
     for fd in (write, 1000):
@@ -259,7 +241,9 @@ def test_a_closed_stderr_costs_lines_only(diary: Configure, tmp_path: Path) -> N
             log.info("hello")
         assert book.flush(20)
         assert book.dropped == {"stderr": 3, f"file:{tmp_path}/{fd}": 0}
-        assert len(rows(tmp_path / str(fd))) == 3
+        said = [row["msg"] for row in rows(tmp_path / str(fd))]
+        assert ["hello"] * 3 == [said[0], *said[2:]]
+        assert said[1].startswith("Cannot log to stderr: B")
     os.close(write)
 
 

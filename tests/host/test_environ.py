@@ -130,6 +130,18 @@ def test_an_env_file_that_is_no_file(tmp_path: Path) -> None:
     assert "not a regular file" in caught.value.error.text
 
 
+def test_an_env_file_that_is_too_large(file: Path) -> None:
+    """A megabyte at most: it is read at each start, and no program could be given what is in a larger one."""
+    file.write_bytes(b"#" * (1 << 20))
+    assert {} == read(str(file))
+    os.truncate(file, (1 << 20) + 1)
+    with pytest.raises(Refusal) as caught:
+        read(str(file))
+    error = caught.value.error
+    assert ("env_file", errno.EFBIG) == (error.stage, error.errno)
+    assert f"env_file {file}: 1048577 bytes, more than 1048576 that one may have" == error.text
+
+
 @pytest.mark.needs("root")
 @pytest.mark.parametrize(("owner", "mode", "words"), [(1, 0o600, "owned by uid 1"), (0, 0o602, "others can write it")])
 def test_root_believes_only_its_own(file: Path, owner: int, mode: int, words: str) -> None:

@@ -84,18 +84,66 @@ def test_slow_ones_get_a_thread_at_once(gate: Gate) -> None:
     assert gate.threads._watcher is None
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_dies_is_replaced(gate: Gate) -> None:
-    """A job that raises costs its thread alone."""
+def test_a_job_that_raises_costs_itself_alone(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+    """Its thread goes on, for children may have asked to die with it; logged with its stack, and counted."""
 
     def die() -> None:
-        raise SystemExit
+        raise SystemExit("on purpose")
 
+    assert gate.passes()
+    before = set(gate.threads._threads)
     for _ in range(3 * BASE):
         gate.threads.submit(die, slow=False)
     assert gate.passes()
+    assert before <= {thread for thread in gate.threads._threads if thread.is_alive()}
     assert gate.threads.stop(10)
     assert 0 == gate.threads._load
+    assert 3 * BASE == caplog.text.count("SystemExit: on purpose")
+    assert 3 * BASE == gate.threads._pulses._restarts["launch"]
+
+
+def test_a_failure_of_the_watcher_leaves_none_waiting(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins again where it was: jobs behind stuck ones still find a thread."""
+    relieve, faults = gate.threads._relieve_once, iter([LookupError("on purpose")])
+
+    def once(before: float) -> None:
+        for fault in faults:
+            raise fault
+        relieve(before)
+
+    monkeypatch.setattr(gate.threads, "_relieve_once", once)
+    for _ in range(2 * BASE):
+        gate.stuck()
+    assert gate.passes()
+    assert 1 == gate.threads._pulses._restarts["launch"]
+
+
+def test_no_thread_for_the_watcher(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit of processes jobs wait for those that are there, and the next one asks for a watcher again."""
+    for _ in range(BASE):
+        gate.stuck()
+        gate.begun.get(timeout=10)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        gate.stuck()
+    assert 1 == gate.threads.waiting
+    assert gate.passes()
+
+
+def test_the_pool_shows_its_oldest_job(gate: Gate) -> None:
+    """One name for all threads; what waits is counted until it is taken."""
+    gate.stuck()
+    gate.begun.get(timeout=10)
+    [stuck] = gate.threads._pulses.beats()
+    assert gate.passes()
+    [beat] = gate.threads._pulses.beats()
+    assert ("launch", True) == (beat.name, beat.up)
+    assert stuck.at == pytest.approx(beat.at, abs=0.01)
+    assert 0 == gate.threads.waiting
 
 
 def test_when_no_thread_can_be_started(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from supervisor.core.model import LogPolicy, UnitKey
 from supervisor.host import pipes
 from supervisor.host.capture import Capture
 from supervisor.host.output import OutputThread
+from supervisor.host.pulse import Pulses
 from tests.host.capturing import PLAIN, WEB, descriptors, drained, shell, warnings
 from tests.host.disk import Clock
 
@@ -160,6 +161,32 @@ def test_a_child_is_not_held_up_by_a_deaf_thread(tmp_path: Path) -> None:
     output.start()
     assert output.stop(5)
     assert (tmp_path / "log").read_bytes() == bytes(size)
+
+
+def test_a_fault_of_the_thread_costs_no_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged with its stack and counted, and the thread goes on where it was; meanwhile the pipe holds it all."""
+    pulses = Pulses()
+    output = OutputThread(pulses=pulses)
+    output.start()
+    fd = output.open(WEB, "stdout", f"{tmp_path}/log", PLAIN)
+    obey, faults = output._obey, iter([SystemExit("on purpose")])
+
+    def once() -> None:
+        for fault in faults:
+            raise fault
+        obey()
+
+    monkeypatch.setattr(output, "_obey", once)
+    shell("echo hello", fd)
+    drained(output)
+    assert (tmp_path / "log").read_bytes() == b"hello\n"
+    assert "SystemExit: on purpose" in caplog.text
+    assert [("output", True, 1)] == [(beat.name, beat.up, beat.restarts) for beat in pulses.beats()]
+    assert (0, 0) == (output.waiting, output.uncompressed)
+    assert output.stop(5)
+    assert [] == pulses.beats()
 
 
 @pytest.mark.slow
