@@ -13,12 +13,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
 from metrics.exposition import Exposition
 from metrics.recorder import Recorder
+from metrics.recorder.store import Usage
 from supervisor import instruments
 from supervisor.config import Config, ConfigError, Problem, load
 from supervisor.control.api import routes
@@ -278,8 +279,13 @@ class App:
         unit = self.view().units.get(key)
         return self._streams.path(key, unit.spec, stream) if unit is not None else None
 
+    def usage(self, keys: Iterable[UnitKey]) -> Mapping[UnitKey, Usage]:
+        """What the processes of each use, as of the last sample; one that was never looked at is missing."""
+        known = ((key, self._recorder.replicas.get(key)) for key in keys)
+        return {key: one.usage for key, one in known if one is not None and one.usage is not None}
+
     def exposition(
-        self, accept: str, encoding: str, names: tuple[str, ...]
+        self, accept: str, encoding: str, names: tuple[str, ...], budget: float | None
     ) -> tuple[bytes, tuple[tuple[str, str], ...]]:
         """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it."""
         self._counts.carry(self.view().units)

@@ -21,6 +21,7 @@ from attrs import frozen
 from supervisor.cli.absence import described, stuck, told
 from supervisor.cli.fault import FAILED, REFUSED, UNREACHABLE, WRONG, CommandError
 from supervisor.control import client
+from supervisor.control.caller import traceparent
 
 #: Seconds until an answer must begin: the daemon itself waits 10 s for its loop before it says so.
 _PATIENCE = 15.0
@@ -47,7 +48,8 @@ class Link:
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON answer to a write."""
         with self._explained():
-            answer = client.request(self.socket, "POST", path, body=json.dumps(body).encode(), timeout=_PATIENCE)
+            sent = json.dumps(body).encode()
+            answer = client.request(self.socket, "POST", path, body=sent, headers=_trace(), timeout=_PATIENCE)
         return _checked(answer.status, answer.body)
 
     def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -61,8 +63,21 @@ class Link:
         """The bytes of a read that may never end."""
         return self._streamed("GET", path + _query(query), None)
 
+    def page(self, path: str, query: Mapping[str, Sequence[str]], accept: str) -> bytes:
+        """The answer to a read that is no JSON, as it is."""
+        headers = {"accept": accept}
+        with self._explained():
+            answer = client.request(self.socket, "GET", path + _query(query), headers=headers, timeout=_PATIENCE)
+        if answer.status >= 400:
+            _checked(answer.status, answer.body)
+        return answer.body
+
     def _streamed(self, method: str, path: str, body: bytes | None) -> Iterator[bytes]:
-        with self._explained(), client.stream(self.socket, method, path, body=body, timeout=_PATIENCE) as answer:
+        headers = _trace() if body is not None else {}
+        with (
+            self._explained(),
+            client.stream(self.socket, method, path, body=body, headers=headers, timeout=_PATIENCE) as answer,
+        ):
             if answer.status >= 400:
                 _checked(answer.status, b"".join(answer))
             yield from answer
@@ -112,6 +127,12 @@ class Link:
         except client.ClientError as error:
             why = str(error).rpartition(": ")[2]
             raise CommandError(told(self.socket, why, self.state_dir), UNREACHABLE) from error
+
+
+def _trace() -> dict[str, str]:
+    """The trace that a write belongs to: that of whoever runs this command (W3C, Trace Context in the environment)."""
+    value = traceparent(os.environ.get("TRACEPARENT", ""))
+    return {"traceparent": value} if value else {}
 
 
 def units_path(names: Sequence[str], verb: str = "") -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from supervisor.control.daemon import Daemon
-from supervisor.core.events import Event, RestartAsked, Start, Stop
+from supervisor.core.events import Event, Origin, RestartAsked, Start, Stop
 from supervisor.core.model import Kind, UnitKey
 from supervisor.core.state import Reason, State, Unit, Want
 from supervisor.core.view import FleetView
@@ -33,7 +33,7 @@ _PULSE, _PAUSE = 0.1, 0.00002
 Verdict = tuple[bool, str] | None
 Line = dict[str, Any]
 
-EVENTS: Mapping[str, Callable[[tuple[UnitKey, ...]], Event]] = {"start": Start, "stop": Stop, "restart": RestartAsked}
+EVENTS: Mapping[str, Callable[..., Event]] = {"start": Start, "stop": Stop, "restart": RestartAsked}
 #: A start finds these satisfied by the life they have, a restart only the first: it was not yet alive when it was asked
 #: for.
 _UNDER_WAY = {
@@ -47,10 +47,10 @@ class ClosingError(Exception):
 
 
 class Action:
-    """One command on some units, followed from the picture before it."""
+    """One command of `origin` on some units, followed from the picture before it."""
 
-    def __init__(self, daemon: Daemon, verb: str, keys: tuple[UnitKey, ...]) -> None:
-        self._daemon, self._verb, self._keys = daemon, verb, keys
+    def __init__(self, daemon: Daemon, verb: str, keys: tuple[UnitKey, ...], origin: Origin) -> None:
+        self._daemon, self._verb, self._keys, self._origin = daemon, verb, keys, origin
         self._before: dict[UnitKey, Unit] = {}
         self._falling: set[UnitKey] = set()
 
@@ -62,7 +62,7 @@ class Action:
             if view.closing and self._verb != "stop":
                 raise ClosingError(f"cannot {self._verb}: respawnd is shutting down")
             self._before = {key: view.units[key] for key in self._keys if key in view.units}
-            return EVENTS[self._verb](self._keys)
+            return EVENTS[self._verb](self._keys, origin=self._origin)
 
         self._daemon.ask(event)
 

@@ -7,13 +7,16 @@ on a worker, what follows something on a thread of its own. Who may ask is `guar
 from __future__ import annotations
 
 import logging
+import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from supervisor.config.quantity import format_signal
-from supervisor.control import body
+from supervisor.control import body, discovery
 from supervisor.control.act import EVENTS, Action, ClosingError, Line, line
 from supervisor.control.body import RefusedError
+from supervisor.control.caller import origin
 from supervisor.control.choose import UnknownNameError, choose
 from supervisor.control.daemon import Daemon
 from supervisor.control.follow import MOST, Voice, obstacle, output
@@ -22,7 +25,6 @@ from supervisor.control.response import Response, encoded, problem
 from supervisor.control.router import Handler, Router
 from supervisor.control.status import document
 from supervisor.control.stream import Stream
-from supervisor.control.usage import Usage
 from supervisor.core.events import Shutdown
 from supervisor.core.model import UnitKey
 
@@ -34,7 +36,10 @@ _NDJSON = (("content-type", "application/x-ndjson"),)
 #: Never a type that a browser would show: a service writes what it likes.
 _BYTES = (("content-type", "application/octet-stream"), ("x-content-type-options", "nosniff"))
 _STREAMS = ("both", "stdout", "stderr")
-_PATHS = ("/metrics", "/-/healthy", "/-/ready", "/api/v1/services")
+_PATHS = ("/metrics", "/-/healthy", "/-/ready", "/sd", "/api/v1/services")
+#: Seconds as Prometheus writes them; a scraper that says it waits longer than `_LONGEST_BUDGET` means something else.
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_LONGEST_BUDGET = 3600.0
 
 
 def routes(daemon: Daemon) -> Router:
@@ -49,6 +54,7 @@ def routes(daemon: Daemon) -> Router:
     add("GET", "/metrics", api.metrics)
     add("GET", "/-/healthy", api.healthy, blocking=False)
     add("GET", "/-/ready", api.ready, blocking=False)
+    add("GET", "/sd", api.discovery)
     add("GET", "/api/v1/services", api.services)
     add("GET", "/api/v1/services/{name}", api.services)
     add("GET", "/api/v1/logs/{name}", api.logs)
@@ -77,7 +83,6 @@ class Api:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._usage = Usage()
 
     # --- reads --------------------------------------------------------------------------------------------------------
 
@@ -90,8 +95,12 @@ class Api:
         """The exposition, as the scraper accepts it."""
         names = tuple(request.query.get("name[]", ()))
         accept, encoding = request.headers.get("accept", ""), request.headers.get("accept-encoding", "")
-        page, headers = self._daemon.exposition(accept, encoding, names)
+        page, headers = self._daemon.exposition(accept, encoding, names, _budget(request))
         return Response(200, page, headers)
+
+    def discovery(self, request: Request) -> Response:
+        """The services that expose metrics of their own (http_sd)."""
+        return Response.json(discovery.targets(request, self._daemon.about, self._daemon.view().specs))
 
     def healthy(self, request: Request) -> Response:
         """Whether the loop turns."""
@@ -110,7 +119,7 @@ class Api:
         name = request.params.get("name")
         names = name.split(",") if name is not None else request.query.get("name", [])
         keys = self._keys(names) if names else tuple(view.units)
-        return Response.json(document(self._daemon.about, view, keys, self._usage))
+        return Response.json(document(self._daemon.about, view, keys, self._daemon.usage(keys)))
 
     def logs(self, request: Request) -> Response:
         """The end of captured output, and with `follow` what comes."""
@@ -152,7 +161,7 @@ class Api:
             asked = body.fields(request, {"wait": bool, "timeout": float})
             patience = body.patience(asked)
             keys = self._keys(_names(request))
-            action = Action(self._daemon, verb, keys)
+            action = Action(self._daemon, verb, keys, origin(request))
             log.info("Asked to %s %s by %s", verb, _brief(keys), request.peer)
             if asked.get("wait", True):
                 return Response(200, Stream(_told(action, patience)), _NDJSON)
@@ -186,7 +195,8 @@ class Api:
         """Stop everything, then end the daemon."""
         hurry = body.fields(request, {"hurry": bool}).get("hurry", False)
         log.info("Asked to shut down%s by %s", " at once" if hurry else "", request.peer)
-        _in_loop(lambda: self._daemon.ask(lambda: Shutdown(hurry=hurry)))
+        asked = Shutdown(hurry=hurry, origin=origin(request))
+        _in_loop(lambda: self._daemon.ask(lambda: asked))
         return Response.json({"accepted": True}, 202)
 
     def _keys(self, names: Sequence[str]) -> tuple[UnitKey, ...]:
@@ -194,6 +204,15 @@ class Api:
             return choose(names, self._daemon.view().units, self._daemon.groups())
         except UnknownNameError as error:
             raise RefusedError(404, str(error)) from error
+
+
+def _budget(request: Request) -> float | None:
+    """The seconds that are left of what the scraper waits; None where it does not say so, or not in good order."""
+    text = request.headers.get("x-prometheus-scrape-timeout-seconds", "")
+    seconds = float(text) if _SECONDS.fullmatch(text) else 0.0
+    if not 0 < seconds <= _LONGEST_BUDGET:
+        return None
+    return max(0.0, seconds - (time.monotonic() - request.received_at))
 
 
 def _told(action: Action, patience: float) -> Callable[[Stream], None]:

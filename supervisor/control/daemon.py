@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from metrics.recorder.store import Usage
     from supervisor.core.events import Event
     from supervisor.core.model import UnitKey
     from supervisor.core.view import FleetView
@@ -58,10 +59,16 @@ class Daemon(Protocol):
     def log_path(self, key: UnitKey, stream: str) -> str | None:
         """The file that captures "stdout" or "stderr" of a unit; None where it is not captured to a file."""
 
+    def usage(self, keys: Iterable[UnitKey]) -> Mapping[UnitKey, Usage]:
+        """What the processes of each use, as of a moment ago; one that was never looked at is missing."""
+
     def exposition(
-        self, accept: str, encoding: str, names: tuple[str, ...]
+        self, accept: str, encoding: str, names: tuple[str, ...], budget: float | None
     ) -> tuple[bytes, tuple[tuple[str, str], ...]]:
-        """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it."""
+        """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it.
+
+        `budget` is the seconds that the scraper still waits, None where it does not say.
+        """
 
     def alive(self) -> bool:
         """Whether the loop turned within the last 10 s."""

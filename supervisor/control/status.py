@@ -5,32 +5,34 @@ Rules: an absent value is null; moments are Unix seconds, durations seconds, siz
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from metrics.recorder.store import Usage
 from supervisor.control.daemon import About
-from supervisor.control.usage import Usage, Used, age
 from supervisor.core.backoff import recent
 from supervisor.core.model import UnitKey
 from supervisor.core.state import ALIVE, Exit, LaunchError, State, Unit
 from supervisor.core.view import FleetView
+from supervisor.host import procfs
 
+_TICKS = os.sysconf("SC_CLK_TCK")
 #: States whose deadline is the next start.
 _STARTS = frozenset({State.BACKOFF, State.FATAL, State.SCHEDULED})
 
 
-def document(about: About, view: FleetView, keys: Iterable[UnitKey], usage: Usage) -> dict[str, Any]:
+def document(about: About, view: FleetView, keys: Iterable[UnitKey], usage: Mapping[UnitKey, Usage]) -> dict[str, Any]:
     """What `status --json` prints of some units."""
     units = [view.units[key] for key in keys if key in view.units]
-    used = usage.of(unit for unit in units if unit.state in ALIVE)
     now = time.monotonic()
-    return {"daemon": daemon(about, view), "services": [row(unit, now, used.get(unit.key)) for unit in units]}
+    return {"daemon": daemon(about, view), "services": [row(unit, now, usage.get(unit.key)) for unit in units]}
 
 
 def daemon(about: About, view: FleetView) -> dict[str, Any]:
     """The daemon itself."""
-    lived = age(about.pid)
+    lived = _age(about.pid)
     return {
         "pid": about.pid,
         "version": about.version,
@@ -43,7 +45,13 @@ def daemon(about: About, view: FleetView) -> dict[str, Any]:
     }
 
 
-def row(unit: Unit, now: float, used: Used | None = None) -> dict[str, Any]:
+def _age(pid: int) -> float | None:
+    """Seconds since a process started, whatever the wall clock did since; None where it cannot be seen."""
+    one = procfs.entry(pid)
+    return None if one is None else max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - one.started / _TICKS)
+
+
+def row(unit: Unit, now: float, usage: Usage | None = None) -> dict[str, Any]:
     """One replica; `now` is monotonic. `uptime_seconds` is of the main process, `state_seconds` of the state."""
     lives = unit.state in ALIVE and not unit.main_gone and unit.started_at is not None
     policy = unit.spec.give_up
@@ -71,8 +79,20 @@ def row(unit: Unit, now: float, used: Used | None = None) -> dict[str, Any]:
         "waiting_for": ", ".join(unit.waiting_for) or ("schedule" if unit.state is State.SCHEDULED else None),
         "last_exit": _exit(unit.exit),
         "error": _error(unit.error),
-        "cpu_percent": round(used.cpu_percent, 1) if used else None,
-        "memory_bytes": used.memory_bytes if used else None,
+        **_used(unit, usage),
+    }
+
+
+def _used(unit: Unit, usage: Usage | None) -> dict[str, Any]:
+    """What its processes use; nothing is known before this life was looked at, or when none of them was found."""
+    if usage is None or not usage.processes or unit.state not in ALIVE or usage.at < (unit.started_at or usage.at):
+        return dict.fromkeys(("cpu_percent", "memory_bytes", "processes", "threads", "open_fds"))
+    return {
+        "cpu_percent": round(usage.cpu_share, 1),
+        "memory_bytes": usage.resident,
+        "processes": usage.processes,
+        "threads": usage.threads,
+        "open_fds": usage.open_fds,
     }
 
 

@@ -12,7 +12,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing outside `tmp_path` is looked at, nor what the environment says of terminals."""
     place = tmp_path / "home"
     place.mkdir()
-    for name in ("RESPAWND_HTTP_LISTEN", "XDG_STATE_HOME", "NO_COLOR", "COLUMNS"):
+    for name in ("RESPAWND_HTTP_LISTEN", "XDG_STATE_HOME", "NO_COLOR", "COLUMNS", "TRACEPARENT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RESPAWND_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("HOME", str(place))

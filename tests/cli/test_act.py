@@ -122,6 +122,20 @@ def test_a_loop_that_does_not_turn(tmp_path: Path) -> None:
             assert (1, "respawnd: the loop has not answered within 10 s\n") == (ran.code, ran.err)
 
 
+def test_the_trace_of_a_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRACEPARENT of whoever runs the command goes with it, waited for or not; one that is none does not."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    fake = daemon(spec("web"))
+    with serving(fake, tmp_path) as site:
+        monkeypatch.setenv("TRACEPARENT", trace)
+        for command in (("restart", "web"), ("stop", "web", "--no-wait"), ("shutdown", "--no-wait")):
+            assert 0 == respawnd(*command, "--socket", site.socket).code
+        monkeypatch.setenv("TRACEPARENT", f"{trace}\r\nx: y")
+        respawnd("stop", "web", "--socket", site.socket)
+    events = [event for event in fake.asked if isinstance(event, ev.RestartAsked | ev.Stop | ev.Shutdown)]
+    assert [trace, trace, trace, ""] == [event.origin.trace for event in events if event.origin is not None]
+
+
 @pytest.mark.slow
 def test_ctrl_c(tmp_path: Path) -> None:
     """Ends the wait, as the shell counts it, and says that the command goes on."""

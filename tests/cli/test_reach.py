@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -237,8 +238,8 @@ def test_a_daemon_that_hangs_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with serving(fake, tmp_path) as site:
         stream = client.stream
 
-        def cut(target: Target, *how: str, body: bytes | None, timeout: float) -> object:
-            answer = stream(target, *how, body=body, timeout=timeout)
+        def cut(target: Target, *how: str, timeout: float, **more: Any) -> object:
+            answer = stream(target, *how, timeout=timeout, **more)
             site.server.begin_stop(0)
             return answer
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from supervisor.cli import link
-from supervisor.core.events import Shutdown
+from supervisor.core.events import Origin, Shutdown
 from tests.cli.rig import RESPAWND, environment, respawnd
 from tests.control.fakes import FIRST_PID, daemon, serving, spec
 
+WHO = Origin(f"uid {os.getuid()} over the control socket")
 #: A daemon that answers every request with 202, and ends when a line comes on its stdin.
 ENDS = """
 import socket, sys, threading
@@ -81,7 +82,7 @@ def test_what_still_lives_is_named(tmp_path: Path) -> None:
     with serving(fake, tmp_path) as site:
         ran = respawnd("shutdown", "--timeout", "0", "--socket", site.socket)
     assert (1, "respawnd: cannot see the end of the daemon within 0 s: web is stopping\n") == (ran.code, ran.err)
-    assert [Shutdown()] == fake.asked
+    assert [Shutdown(origin=WHO)] == fake.asked
 
 
 def test_without_waiting_and_now(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_without_waiting_and_now(tmp_path: Path) -> None:
     with serving(fake, tmp_path) as site:
         ran = respawnd("shutdown", "--no-wait", "--now", "--socket", site.socket)
     assert (0, "", "") == (ran.code, ran.out, ran.err)
-    assert [Shutdown(hurry=True)] == fake.asked
+    assert [Shutdown(hurry=True, origin=WHO)] == fake.asked
 
 
 @pytest.mark.parametrize("pid", [0, FIRST_PID])

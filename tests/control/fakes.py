@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from metrics.recorder.store import Usage
 from supervisor.config import HttpSettings
 from supervisor.control.api import routes
 from supervisor.control.daemon import About
@@ -30,7 +31,7 @@ from supervisor.core.view import FleetView
 from supervisor.host.board import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 OLD = 10.0  # seconds that a life has lasted when it is told of
@@ -50,7 +51,7 @@ def key_of(name: str) -> UnitKey:
 
 @define
 class FakeDaemon:
-    """See the module. `paths` are the captured files by (unit, stream), `problems` what a reload finds."""
+    """See the module. `paths` are captured files by (unit, stream), `used` by unit, `problems` what a reload finds."""
 
     fleet: Fleet
     about: About
@@ -65,7 +66,9 @@ class FakeDaemon:
     loop_turns: bool = True
     asked: list[ev.Event | None] = field(factory=list)
     signals: list[tuple[tuple[str, ...], int]] = field(factory=list)
-    pages: list[tuple[str, str, tuple[str, ...]]] = field(factory=list)
+    pages: list[tuple[str, str, tuple[str, ...], float | None]] = field(factory=list)
+    used: dict[str, Usage] = field(factory=dict)
+    page: bytes = b"up 1\n"
     board: Board = field(factory=Board)
     lock: threading.RLock = field(factory=threading.RLock)
     number: int = 0
@@ -110,12 +113,16 @@ class FakeDaemon:
         """The file in `paths`."""
         return self.paths.get((str(key), stream))
 
+    def usage(self, keys: Iterable[UnitKey]) -> Mapping[UnitKey, Usage]:
+        """What `used` says of each."""
+        return {key: self.used[str(key)] for key in keys if str(key) in self.used}
+
     def exposition(
-        self, accept: str, encoding: str, names: tuple[str, ...]
+        self, accept: str, encoding: str, names: tuple[str, ...], budget: float | None
     ) -> tuple[bytes, tuple[tuple[str, str], ...]]:
-        """A page of one sample."""
-        self.pages.append((accept, encoding, names))
-        return b"up 1\n", (("content-type", "text/plain"),)
+        """The `page`."""
+        self.pages.append((accept, encoding, names, budget))
+        return self.page, (("content-type", "text/plain"),)
 
     def alive(self) -> bool:
         """Whether the loop turns."""
@@ -181,7 +188,7 @@ class FakeDaemon:
         self.number += 1
         fleet = self.fleet
         units = dict(fleet.units)
-        self.board.publish(FleetView(units, self.number, time.monotonic(), fleet.booted, fleet.closing))
+        self.board.publish(FleetView(units, self.number, time.monotonic(), fleet.booted, fleet.closing, fleet.specs))
 
 
 def daemon(*specs: UnitSpec, boot: bool = True, held: tuple[str, ...] = ()) -> FakeDaemon:

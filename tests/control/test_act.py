@@ -19,7 +19,7 @@ Step = Callable[[], object]
 
 def results(fake: FakeDaemon, verb: str, *names: str, then: tuple[Step, ...] = (), patience: float = 60.0) -> list[Any]:
     """Act, let one step of the story happen after each look, and gather (unit, ok, text); the story's end hangs up."""
-    action = Action(fake, verb, tuple(map(key_of, names)))
+    action = Action(fake, verb, tuple(map(key_of, names)), ev.Origin("a test"))
     action.take()
     steps: Iterator[Step] = iter(then)
 

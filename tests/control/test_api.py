@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from supervisor.control import client
 from supervisor.core import events as ev
-from supervisor.core.events import Shutdown
+from supervisor.core.events import Origin, Shutdown
 from supervisor.core.view import FleetView
 from tests.control.fakes import Site, daemon, serving, spec
 
@@ -81,7 +82,44 @@ def test_metrics_are_as_the_scraper_wants_them(tmp_path: Path) -> None:
     with serving(fake, tmp_path) as site:
         answer = get(site, "/metrics?name[]=up&name%5B%5D=down", accept="text/plain", **{"accept-encoding": "gzip"})
     assert (b"up 1\n", "text/plain") == (answer.body, answer.headers["content-type"])
-    assert [("text/plain", "gzip", ("up", "down"))] == fake.pages
+    assert [("text/plain", "gzip", ("up", "down"), None)] == fake.pages
+
+
+@pytest.mark.parametrize(
+    ("expected", "told"),
+    [
+        (10.0, "10"),
+        (0.25, "0.250"),
+        (3600.0, "3600"),
+        *((None, text) for text in ("", "0", "-1", "3600.5", "1e3", "nan", "inf", "1_0", "10s", "9" * 400)),
+    ],
+)
+def test_how_long_the_scraper_waits(tmp_path: Path, expected: float | None, told: str) -> None:
+    """What is left of its timeout reaches the exposition; what makes no sense counts as not said."""
+    fake = daemon(spec("web"))
+    with serving(fake, tmp_path) as site:
+        assert 200 == get(site, "/metrics", **{"X-Prometheus-Scrape-Timeout-Seconds": told}).status
+    ((*_, budget),) = fake.pages
+    assert (budget is None) == (expected is None)
+    assert budget is None or expected == pytest.approx(budget, abs=0.2)
+
+
+def test_a_budget_that_was_spent_waiting(tmp_path: Path) -> None:
+    """Is none any more, and still one."""
+    fake = daemon(spec("web"))
+    with serving(fake, tmp_path) as site:
+        get(site, "/metrics", **{"X-Prometheus-Scrape-Timeout-Seconds": "0.000000001"})
+    assert 0.0 == fake.pages[0][3]
+
+
+def test_other_methods_on_metrics(tmp_path: Path) -> None:
+    """HEAD has the head of GET; the others are told what there is."""
+    with serving(daemon(spec("web")), tmp_path) as site:
+        head = client.request(site.socket, "HEAD", "/metrics")
+        assert (200, "5", b"") == (head.status, head.headers["content-length"], head.body)
+        for method in ("OPTIONS", "POST", "DELETE"):
+            refused = client.request(site.address if method == "OPTIONS" else site.socket, method, "/metrics")
+            assert (405, "GET, HEAD") == (refused.status, refused.headers["allow"])
 
 
 def test_the_front_page_says_where_to_look(tmp_path: Path) -> None:
@@ -227,7 +265,7 @@ def test_shutdown(tmp_path: Path, body: Any, hurry: bool) -> None:
     with serving(fake, tmp_path) as site:
         answer = post(site, "/api/v1/shutdown", body)
     assert (202, {"accepted": True}) == (answer.status, answer.json())
-    assert [Shutdown(hurry=hurry)] == fake.asked
+    assert [Shutdown(hurry=hurry, origin=Origin(f"uid {os.getuid()} over the control socket"))] == fake.asked
 
 
 def test_the_same_over_tcp(tmp_path: Path) -> None:

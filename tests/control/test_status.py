@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import select
-import subprocess
 import time
 from typing import Any
 
+import psutil
 import pytest
 from attrs import evolve
 
-from supervisor.control import usage
+from metrics.recorder.store import Usage
 from supervisor.control.status import document, row
-from supervisor.control.usage import Usage, age
 from supervisor.core import events as ev
 from supervisor.core.model import Condition, GiveUp, StopPolicy
 from supervisor.core.state import State, Unit
-from supervisor.host import procfs
 from tests.control.fakes import FIRST_PID, FakeDaemon, daemon, key_of, spec
-
-ENOUGH = 15  # ticks of 10 ms
 
 
 def shown(fake: FakeDaemon, name: str) -> dict[str, Any]:
@@ -31,7 +26,7 @@ def shown(fake: FakeDaemon, name: str) -> dict[str, Any]:
 def test_the_promised_shape() -> None:
     """The keys of product.md section 4, with null for what is absent."""
     fake = daemon(spec("web", replicas=2))
-    said = document(fake.about, fake.view(), [key_of("web:1")], Usage())
+    said = document(fake.about, fake.view(), [key_of("web:1")], {})
     assert {"pid", "version", "uptime_seconds", "generation"} <= set(said["daemon"])
     assert (os.getpid(), "9.8.7", 1, True, False) == tuple(
         said["daemon"][key] for key in ("pid", "version", "generation", "booted", "closing")
@@ -53,10 +48,10 @@ def test_the_daemon_is_as_old_as_its_process() -> None:
     """Its uptime does not follow a wall clock that was set; where its process cannot be seen, that clock must do."""
     fake = daemon(spec("web"))
     fake.about = evolve(fake.about, started_wall=time.time() + 3600)
-    said = document(fake.about, fake.view(), [], Usage())
-    assert age(os.getpid()) == pytest.approx(said["daemon"]["uptime_seconds"], abs=1)
+    said = document(fake.about, fake.view(), [], {})
+    assert psutil.Process().create_time() == pytest.approx(time.time() - said["daemon"]["uptime_seconds"], abs=1)
     fake.about = evolve(fake.about, pid=FIRST_PID, started_wall=time.time() - 50)
-    said = document(fake.about, fake.view(), [], Usage())
+    said = document(fake.about, fake.view(), [], {})
     assert 50 == pytest.approx(said["daemon"]["uptime_seconds"], abs=1)
     assert [] == said["services"]
 
@@ -64,7 +59,7 @@ def test_the_daemon_is_as_old_as_its_process() -> None:
 def test_a_unit_that_left_meanwhile_has_no_row() -> None:
     """Names are looked up in one picture, rows made of another perhaps: what is gone is passed over."""
     fake = daemon(spec("web"))
-    assert [] == document(fake.about, fake.view(), [key_of("gone")], Usage())["services"]
+    assert [] == document(fake.about, fake.view(), [key_of("gone")], {})["services"]
 
 
 def test_a_crash() -> None:
@@ -138,30 +133,34 @@ def test_scheduled_is_a_kind_of_waiting() -> None:
     assert 60 == pytest.approx(said["next_start_seconds"], abs=1)
 
 
-@pytest.mark.slow
-def test_what_a_session_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory and processor time of all processes of the session: what its child burns counts."""
-    fake = daemon(spec("web"), boot=False, held=("web",))
-    fake.step(ev.Start((key_of("web"),)))
-    burn = "import os\npid = os.fork()\nwhile not pid: pass\nprint(pid, flush=True)\nos.waitpid(pid, 0)"
-    with subprocess.Popen(["python3", "-c", burn], start_new_session=True, stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        burner = int(child.stdout.readline())
-        unit = fake.unit("web")._replace(state=State.RUNNING, pid=child.pid, started_at=time.monotonic())
-        asked = Usage()
-        first = asked.of([unit])[unit.key]
-        assert first.memory_bytes > 1 << 20
-        assert first is not None
-        assert first.cpu_percent == asked.of([unit])[unit.key].cpu_percent  # too soon for another answer
-        monkeypatch.setattr(usage, "SHORTEST", 0.1)
-        while (burnt := procfs.entry(burner)) is not None and burnt.ticks < ENOUGH:
-            select.select([], [], [], 0.01)
-        assert asked.of([unit])[unit.key].cpu_percent > 10
-        os.kill(burner, 9)
+@pytest.mark.parametrize(
+    ("expected", "used"),
+    [
+        ((12.3, 5 << 20, 3, 9, 40), {}),
+        ((12.3, 5 << 20, 3, 9, None), {"open_fds": None}),
+        ((None, None, None, None, None), {"processes": 0}),
+        ((None, None, None, None, None), {"ago": 11.0}),
+    ],
+)
+def test_what_a_replica_uses(expected: tuple[float | None, ...], used: dict[str, Any]) -> None:
+    """The figures of its whole tree; none where no process was found, or only those of the life before were seen."""
+    fake = daemon(spec("web", replicas=2))
+    given = {"ago": 0.5, "processes": 3, "open_fds": 40, **used}
+    sample = Usage(
+        time.monotonic() - given["ago"], resident=5 << 20, threads=9, processes=given["processes"],
+        open_fds=given["open_fds"], cpu_share=12.34,
+    )  # fmt: skip
+    rows = document(fake.about, fake.view(), fake.view().units, {key_of("web:1"): sample})["services"]
+    keys = ("cpu_percent", "memory_bytes", "processes", "threads", "open_fds")
+    assert (None,) * 5 == tuple(rows[0][key] for key in keys)
+    assert expected == tuple(rows[1][key] for key in keys)
 
 
-def test_a_pid_that_is_nobody_uses_nothing() -> None:
-    """No row of figures for a process that is gone, or that leads no session of its own."""
-    unit = Unit(key_of("web"), spec("web"), state=State.RUNNING, pid=FIRST_PID, started_at=0.0)
-    assert {} == Usage().of([unit])
-    assert age(FIRST_PID) is None
+def test_what_is_down_uses_nothing() -> None:
+    """The last sample of a life that has ended is not shown."""
+    fake = daemon(spec("web"))
+    fake.step(ev.Stop((key_of("web"),)))
+    (web,) = document(
+        fake.about, fake.view(), fake.view().units, {key_of("web"): Usage(time.monotonic(), processes=1)}
+    )["services"]
+    assert ("stopped", None, None) == (web["state"], web["memory_bytes"], web["processes"])
