@@ -1,0 +1,173 @@
+"""Spans to a collector: OTLP over HTTP, by OpenTelemetry's own exporter, on connections that can be cut.
+
+The exporter bounds its retries (OTEL_EXPORTER_OTLP_TIMEOUT for all tries of a batch) but not an answer that comes drop
+by drop, since the timeout of `requests` is that of each read. So its session, which is ours, keeps hold of the socket.
+What these libraries log goes into the reason of our one line about an outage, and else to level debug.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from requests import Session
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from metrics.tracing.sdk import Maker, Through
+from metrics.tracing.sinks import Identity
+
+log = logging.getLogger("respawnd.tracing")
+
+_PATH = "v1/traces"
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_LOGGERS = ("opentelemetry", "urllib3", "requests")
+
+
+def opened(endpoint: str, identity: Identity, environ: Mapping[str, str]) -> Through:
+    """An exporter to the collector that the environment names, or else to `endpoint`. Nothing is connected yet."""
+    hearsay = Hearsay()
+    hearsay.listen()
+    protocol = next(filter(None, map(environ.get, _PROTOCOLS)), "http/protobuf")
+    if protocol != "http/protobuf":
+        log.warning("%s asks for %s: respawnd speaks http/protobuf alone", " or ".join(_PROTOCOLS), protocol)
+    url = None if any(map(environ.get, _ENDPOINTS)) else target(endpoint)
+    cord = Cord()
+    session = severable(cord)
+
+    def made(seconds: float | None) -> OTLPSpanExporter:
+        return OTLPSpanExporter(endpoint=url, timeout=seconds, session=session)
+
+    def close() -> None:
+        session.close()
+        cord.let_go()
+        hearsay.leave()
+
+    exporter, maker = made(None), Maker(identity)
+    hearsay.settle()
+    name = url or next(filter(None, map(environ.get, _ENDPOINTS)))
+    return Through(name, maker, exporter, lambda: hearsay.last, last=made, cut=cord.cut, close=close)
+
+
+def target(endpoint: str) -> str:
+    """Where traces go below the base address of a collector, which may name it already."""
+    base = endpoint.rstrip("/")
+    return base if base.endswith(f"/{_PATH}") else f"{base}/{_PATH}"
+
+
+class Hearsay(logging.Handler):
+    """Hears what the libraries log: until `settle` that is about the environment, and ours to pass on as a warning."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.last = "no answer"
+        self._settled = False
+        self._before: list[tuple[logging.Logger, bool]] = []
+
+    def listen(self) -> None:
+        """Be their one handler."""
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            self._before.append((logger, logger.propagate))
+            logger.addHandler(self)
+            logger.propagate = False
+
+    def settle(self) -> None:
+        """From now on, they talk about exports."""
+        self._settled = True
+
+    def leave(self) -> None:
+        """Let them be as they were."""
+        for logger, propagate in self._before:
+            logger.removeHandler(self)
+            logger.propagate = propagate
+        self._before.clear()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what was said."""
+        text = record.getMessage().rstrip(".")
+        if record.levelno >= logging.WARNING and not text.startswith("Failed to export spans batch due to"):
+            self.last = text  # what is left out says nothing that the line before it did not
+        log.log(logging.DEBUG if self._settled else record.levelno, "%s: %s", record.name, text)
+
+
+class Cord:
+    """Holds a second descriptor of the connection that is in use, by which it can be ended from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: socket.socket | None = None
+        self._severed = False
+
+    def hold(self, fresh: socket.socket) -> None:
+        """A new connection takes the place of the one before. Raises OSError after the last cut."""
+        with self._lock:
+            if self._severed:
+                fresh.close()
+                raise OSError("cut off")
+            self._drop()
+            self._held = fresh.dup()
+
+    def cut(self, last: bool) -> None:
+        """End the connection; who reads from it reads the end. After the `last` cut there is no other."""
+        with self._lock:
+            self._severed = self._severed or last
+            if self._held is not None:
+                with contextlib.suppress(OSError):
+                    self._held.shutdown(socket.SHUT_RDWR)
+
+    def let_go(self) -> None:
+        """Close the descriptor."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+
+def severable(cord: Cord) -> Session:
+    """A session whose connections `cord` holds, one at a time; proxies and certificates as requests has them."""
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            fresh = super()._new_conn()
+            cord.hold(fresh)
+            return fresh
+
+    class Tls(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            fresh = super()._new_conn()
+            cord.hold(fresh)
+            return fresh
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = Tls
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs)
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+            manager = super().proxy_manager_for(*args, **kwargs)
+            manager.pool_classes_by_scheme = pools
+            return manager
+
+    pools = {"http": PlainPool, "https": TlsPool}
+    session = Session()
+    adapter = Adapter(pool_connections=1, pool_maxsize=1)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
