@@ -15,6 +15,8 @@ from supervisor.host.accounts import Account
 from supervisor.host.refusal import Refusal, refuse
 
 LIFE = "RESPAWND_LIFE"
+#: Where OpenTelemetry's propagation by environment has the W3C trace context.
+TRACE = "TRACEPARENT"
 #: Bytes of an env file at most: it is read at each start. An exec takes less (MAX_ARG_STRLEN, execve(2)).
 LARGEST = 1 << 20
 #: What a program searches where its environment has no PATH, as execvp(3) does.
@@ -43,7 +45,7 @@ def life_tag(instance: str, key: UnitKey, life: int) -> str:
 
 
 def compose(base: Mapping[str, str], key: UnitKey, spec: UnitSpec, account: Account | None) -> dict[str, str]:
-    """The environment of a unit but for LIFE, which each life adds. `base` is what `inherited` gave.
+    """The environment of a unit but for LIFE, and TRACE, which each life adds. `base` is what `inherited` gave.
 
     Raises Refusal of the stages env_file and environment. Reads the spec's env files.
     """

@@ -18,7 +18,7 @@ from weakref import ref
 
 from supervisor.core.effects import Launch
 from supervisor.core.events import Launched, LaunchFailed
-from supervisor.core.model import UnitKey, UnitSpec
+from supervisor.core.model import Kind, UnitKey, UnitSpec
 from supervisor.core.state import LaunchError
 from supervisor.host.environ import life_tag
 from supervisor.host.forkserver import Failure, ForkServer
@@ -29,6 +29,7 @@ from supervisor.host.refusal import Refusal, refuse
 from supervisor.host.spawn import spawn
 
 Answer = Launched | LaunchFailed
+Trace = Callable[[UnitKey, int, Kind], str | None]
 #: Deaths of the fork server, or of the spare at work, that one launch bears; killed together they are three.
 _DEATHS = 3
 
@@ -39,6 +40,7 @@ class Launcher:
     `instance` names the daemon in RESPAWND_LIFE; `outputs` gives the descriptors for 1 and 2 of a unit's next life,
     which stay their owner's (it may raise OSError); `post` takes answers, from any thread; `clock` is monotonic, in
     seconds; `raised_nofile` is the daemon's original limit of open files (soft, hard) where it has raised it.
+    `trace`, if one is set before the first launch, gives the TRACEPARENT of a life, or None, in any thread.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Launcher:
         pulses: Pulses | None = None,
     ) -> None:
         self._instance, self._outputs, self._post, self._clock = instance, outputs, post, clock
+        self.trace: Trace | None = None
         self._recipes = Recipes(base_environment, clock, raised_nofile is not None)
         self._server = ForkServer(raised_nofile, base_environment)
         self._threads = LaunchThreads(pulses=pulses)
@@ -114,7 +117,7 @@ class Launcher:
         return self._finish(effect, recipe, began, status)
 
     def _plain(self, effect: Launch, recipe: Plain) -> Answer:
-        recipe.name(life_tag(self._instance, effect.key, effect.life))
+        self._name(effect, recipe)
         stdio = (self._null, *self._streams(effect))
         began = self._clock()
         number, pid = spawn(recipe.path, recipe.argv, recipe.envp, recipe.cwd, stdio)
@@ -145,7 +148,7 @@ class Launcher:
         return partial(self._finish, effect, recipe, began, status)
 
     def _send(self, effect: Launch, recipe: Staged, *, wait: bool) -> int | None:
-        recipe.name(life_tag(self._instance, effect.key, effect.life))
+        self._name(effect, recipe)
         return self._server.send(recipe.wish, (self._null, *self._streams(effect)), wait=wait)
 
     def _finish(self, effect: Launch, recipe: Staged, began: float, status: int) -> Answer:
@@ -167,6 +170,12 @@ class Launcher:
                 assert again is not None
                 status = again
         return self._server.outcome(status)
+
+    def _name(self, effect: Launch, recipe: Plain | Staged) -> None:
+        """Put into the environment what belongs to this one life."""
+        key, life = effect.key, effect.life
+        trace = None if self.trace is None else self.trace(key, life, effect.spec.kind)
+        recipe.name(life_tag(self._instance, key, life), trace)
 
     def _streams(self, effect: Launch) -> tuple[int, int]:
         try:

@@ -1,6 +1,7 @@
 """What a unit needs to be launched, worked out once and kept while its specification stays the same.
 
-A recipe is *plain* or *staged* (docs/decisions/0009-launching.md). What changes from life to life is RESPAWND_LIFE.
+A recipe is *plain* or *staged* (docs/decisions/0009-launching.md). What changes from life to life is RESPAWND_LIFE,
+and TRACEPARENT where a unit gets one and does not set it itself.
 Env files are read and accounts asked for at each start: such recipes are made anew, in a launcher thread.
 """
 
@@ -25,7 +26,7 @@ from supervisor.host.spawn import CAN_CHDIR, Vector, vector
 class Plain:
     """For posix_spawn: nothing has to happen in the child before exec but its directory."""
 
-    __slots__ = ("argv", "cwd", "envp", "path", "program", "spec")
+    __slots__ = ("argv", "cwd", "envp", "path", "program", "spec", "traced")
 
     def __init__(self, spec: UnitSpec, program: Program, variables: Mapping[str, str]) -> None:
         name = spec.command[0]
@@ -35,20 +36,32 @@ class Plain:
         self.argv: Vector = vector(_arguments(spec))
         self.envp: Vector = vector([*[_entry(k, v) for k, v in variables.items()], b""])
         self.cwd = os.fsencode(spec.directory) if spec.directory is not None else None
+        self.traced: bool | None = None if environ.TRACE in variables else False
 
-    def name(self, tag: str) -> None:
-        """Give the next life its RESPAWND_LIFE."""
+    def name(self, tag: str, trace: str | None = None) -> None:
+        """Give the next life its RESPAWND_LIFE, and a TRACEPARENT unless that is None or the service sets its own."""
+        if self.traced is not None and (trace is not None) is not self.traced:
+            self._make_room(trace is not None)
         self.envp[-2] = os.fsencode(f"{environ.LIFE}={tag}")
+        if self.traced and trace is not None:
+            self.envp[-3] = os.fsencode(f"{environ.TRACE}={trace}")
+
+    def _make_room(self, traced: bool) -> None:
+        """Have an entry for TRACEPARENT before the last, or have it no more."""
+        kept = [entry for entry in self.envp[: -3 if self.traced else -2] if entry is not None]
+        self.envp = vector([*kept, *([b""] if traced else []), b""])
+        self.traced = traced
 
 
 class Staged:
     """For the fork server: what forkserver_main.become takes, and whom it was worked out for."""
 
-    __slots__ = ("account", "program", "spec", "variables", "wish")
+    __slots__ = ("account", "program", "spec", "traced", "variables", "wish")
 
     def __init__(self, spec: UnitSpec, program: Program, variables: Mapping[str, str], account: Account | None) -> None:
         self.spec, self.program, self.account = spec, program, account
         self.variables = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+        self.traced = environ.TRACE not in variables
         name = spec.command[0]
         path = variables.get("PATH", environ.DEFAULT_PATH)
         change = account if account is not None and account.change else None
@@ -66,9 +79,13 @@ class Staged:
             change.groups if change is not None else (),
         ]
 
-    def name(self, tag: str) -> None:
-        """Give the next life its RESPAWND_LIFE."""
+    def name(self, tag: str, trace: str | None = None) -> None:
+        """Give the next life its RESPAWND_LIFE, and a TRACEPARENT unless that is None or the service sets its own."""
         self.variables[environ.LIFE.encode()] = os.fsencode(tag)
+        if self.traced:
+            self.variables.pop(environ.TRACE.encode(), None)
+            if trace is not None:
+                self.variables[environ.TRACE.encode()] = os.fsencode(trace)
 
     def refusal(self, failure: Failure) -> Refusal:
         """What the fork server told of a failure, in words that name what was asked for."""
