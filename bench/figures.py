@@ -120,7 +120,7 @@ def show(value: float, unit: str) -> str:
 def render(table: Table) -> str:
     """Give the table as text: a title, a line a row, then notes and failures."""
     names = _subjects(table.rows)
-    head = ["", *names, "ratio", "target", ""]
+    head = ["", *names, _ratio_head(table.rows), "target", ""]
     lines = [head] + [_cells(row, names) for row in table.rows]
     widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
     body = ["  ".join(_pad(cell, widths[at], left=at == 0) for at, cell in enumerate(line)).rstrip() for line in lines]
@@ -133,6 +133,12 @@ def _subjects(rows: list[Row]) -> list[str]:
     seen = {name for row in rows for name in row.values}
     first = [name for name in (REFERENCE, OURS) if name in seen]
     return first + sorted(seen - set(first))
+
+
+def _ratio_head(rows: list[Row]) -> str:
+    """Name what ratios are over, where that is one other than the C program."""
+    others = {row.against for row in rows if not math.isnan(row.ratio)}
+    return "ratio" if len(others) != 1 or REFERENCE in others else f"over {others.pop()}"
 
 
 def _cells(row: Row, names: list[str]) -> list[str]:
