@@ -7,7 +7,7 @@ SOURCES := supervisor metrics alerts dashboards tests bench examples
 
 # Programs by Debian package. Without root and apt-get, tests that need a missing one are skipped and say so.
 EXAMPLE_NEEDS := nginx redis-server
-TEST_NEEDS := nginx redis-server prometheus promtool:prometheus strace git
+TEST_NEEDS := nginx redis-server prometheus promtool:prometheus prometheus-node-exporter strace git
 
 .PHONY: help run test check bench setup clean
 .DEFAULT_GOAL := help

@@ -13,7 +13,7 @@ from attrs import asdict
 from supervisor.cli.fault import WRONG, complain
 from supervisor.cli.options import config_option, json_option, refuse, set_option
 from supervisor.cli.words import plural
-from supervisor.config import Config, ConfigError, Problem, effective, find, load, preflight
+from supervisor.config import Config, ConfigError, Problem, effective, find, here, load, preflight
 
 
 @click.command()
@@ -30,7 +30,7 @@ def check(config: str | None, overrides: tuple[str, ...], *, show: bool, as_json
     if show and as_json:
         raise click.UsageError("cannot print both: --show is TOML")
     try:
-        path = find(config, os.environ, os.geteuid(), os.getcwd())
+        path = find(config, os.environ, os.geteuid(), here())
         loaded = load(path, overrides=overrides, environ=dict(os.environ))
     except ConfigError as error:
         return _refused(error) if as_json else refuse(error)

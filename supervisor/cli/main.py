@@ -28,6 +28,7 @@ COMMANDS = {
     "restart": "supervisor.cli.act:restart",
     "signal": "supervisor.cli.act:signal",
     "logs": "supervisor.cli.logs:logs",
+    "metrics": "supervisor.cli.metrics:metrics",
     "simulate": "supervisor.cli.simulate:simulate",
     "shutdown": "supervisor.cli.shutdown:shutdown",
 }

@@ -13,7 +13,7 @@ import os
 from supervisor.cli.absence import Holder, holder
 from supervisor.cli.fault import REFUSED, UNREACHABLE, WRONG, CommandError, complain
 from supervisor.cli.link import Link
-from supervisor.config import ConfigError, find, places
+from supervisor.config import ConfigError, find, here, places
 
 
 def reach(config: str | None, socket: str | None, *, writes: bool = False) -> Link:
@@ -45,17 +45,9 @@ def _must_be_there(config: str) -> None:
 
 def _looked_up() -> str | None:
     try:
-        return find(None, os.environ, os.geteuid(), _here())
+        return find(None, os.environ, os.geteuid(), here())
     except ConfigError:
         return None
-
-
-def _here() -> str:
-    """The working directory; one that was deleted holds no configuration."""
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        return "/"
 
 
 def _at(path: str | None) -> tuple[Link, Holder]:

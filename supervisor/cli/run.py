@@ -9,7 +9,7 @@ import click
 
 from supervisor.cli.fault import FAILED, complain
 from supervisor.cli.options import config_option, refuse, set_option
-from supervisor.config import Config, ConfigError, find, load
+from supervisor.config import Config, ConfigError, find, here, load
 
 
 @click.command()
@@ -24,7 +24,7 @@ def run(config: str | None, overrides: tuple[str, ...]) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a log collector that goes away must not take the daemon with it
     environ = dict(os.environ)
     try:
-        path = find(config, environ, os.geteuid(), os.getcwd())
+        path = find(config, environ, os.geteuid(), here())
         loaded = load(path, overrides=overrides, environ=environ)
     except ConfigError as error:
         return refuse(error)

@@ -10,7 +10,7 @@ import click
 
 from supervisor.cli.fault import CommandError
 from supervisor.cli.options import Duration, config_option, json_option, refuse, set_option
-from supervisor.config import ConfigError, find, load
+from supervisor.config import ConfigError, find, here, load
 from supervisor.config.quantity import parse_signal
 from supervisor.control.choose import UnknownNameError, choose
 from supervisor.core.model import UnitSpec
@@ -76,7 +76,7 @@ def simulate(
     daemon is asked. Delays are shown with the mean of their jitter, and its range.
     """
     try:
-        path = find(config, os.environ, os.geteuid(), os.getcwd())
+        path = find(config, os.environ, os.geteuid(), here())
         loaded = load(path, overrides=overrides, environ=dict(os.environ))
     except ConfigError as error:
         return refuse(error)

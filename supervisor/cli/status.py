@@ -55,7 +55,7 @@ def status(names: tuple[str, ...], config: str | None, socket: str | None, *, pr
     State, pid, uptime, restarts, last exit, processor, memory and next start.
 
     A NAME is a service, a glob ('web*'), a replica (web:2), a group, or all. Processor time is a share of one processor
-    since the last question (at first since the start), memory is resident; both are of the service's whole session.
+    between the last two samples, memory is resident; both are of the service's whole tree of processes.
     """
     document = reach(config, socket).get("/api/v1/services", {"name": list(names)})
     if problems:

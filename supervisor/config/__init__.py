@@ -7,7 +7,7 @@ command needs (writing a configuration out, looking at the host) are imported wh
 from __future__ import annotations
 
 from supervisor.config.loading import load
-from supervisor.config.lookup import find, places
+from supervisor.config.lookup import find, here, places
 from supervisor.config.problem import ConfigError, Problem
 from supervisor.config.settings import Config, DaemonSettings, HttpSettings, MetricsSettings, TracingSettings
 
@@ -21,6 +21,7 @@ __all__ = [
     "TracingSettings",
     "effective",
     "find",
+    "here",
     "load",
     "places",
     "preflight",

@@ -17,7 +17,15 @@ from supervisor.config.settings import daemon_settings, home
 _NAME = "respawnd.toml"
 
 
-def find(explicit: str | None, environ: Mapping[str, str], euid: int, cwd: str) -> str:
+def here() -> str | None:
+    """The working directory; None where it was removed, and so holds no configuration."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
+
+
+def find(explicit: str | None, environ: Mapping[str, str], euid: int, cwd: str | None) -> str:
     """The file to load: `explicit` as it is, else the first that exists; ConfigError telling where was looked."""
     if explicit is not None:
         return explicit
@@ -26,18 +34,18 @@ def find(explicit: str | None, environ: Mapping[str, str], euid: int, cwd: str) 
         if os.path.exists(path):
             return path
     reason = f"no configuration: looked for {', '.join(candidates)}; name one with -c FILE"
-    if euid == 0 and os.path.exists(os.path.join(cwd, _NAME)):
+    if euid == 0 and cwd is not None and os.path.exists(os.path.join(cwd, _NAME)):
         reason += f" (root does not take ./{_NAME} by itself)"
     raise ConfigError([Problem("", "", reason)])
 
 
-def _candidates(environ: Mapping[str, str], euid: int, cwd: str) -> list[str]:
+def _candidates(environ: Mapping[str, str], euid: int, cwd: str | None) -> list[str]:
     """The lookup order; root does not take a file from wherever it happens to stand."""
     base = environ.get("XDG_CONFIG_HOME", "")
     if not os.path.isabs(base):
         base = os.path.join(home(environ, euid), ".config")
     candidates = [os.path.join(base, "respawnd", _NAME), "/etc/respawnd/respawnd.toml"]
-    return candidates if euid == 0 else [os.path.join(cwd, _NAME), *candidates]
+    return candidates if euid == 0 or cwd is None else [os.path.join(cwd, _NAME), *candidates]
 
 
 def places(path: str | None, *, environ: Mapping[str, str], euid: int) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config import ConfigError, find, places
+from supervisor.config import ConfigError, find, here, load, places
 from tests.config.files import ENVIRON, USER, write
 
 
@@ -28,6 +28,23 @@ def test_root_does_not_look_where_it_stands(tmp_path: Path) -> None:
         find(None, {"HOME": str(tmp_path)}, 0, str(tmp_path / "here"))
     xdg = write(tmp_path / "xdg/respawnd/respawnd.toml", "")
     assert xdg == find(None, {"XDG_CONFIG_HOME": f"{tmp_path}/xdg"}, 0, str(tmp_path / "here"))
+
+
+def test_a_working_directory_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holds no configuration, and is no obstacle to one elsewhere."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    assert str(gone) == here()
+    gone.rmdir()
+    assert here() is None
+    environ = {"XDG_CONFIG_HOME": f"{tmp_path}/xdg", "HOME": "/"}
+    for euid in (0, USER):
+        with pytest.raises(ConfigError, match="no configuration: looked for"):
+            find(None, environ, euid, here())
+    xdg = write(tmp_path / "xdg/respawnd/respawnd.toml", "")
+    assert xdg == find(None, environ, USER, here())
+    assert {} == load(xdg, environ=environ, euid=USER).services
 
 
 def test_home_without_xdg(tmp_path: Path) -> None:
