@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.control import client
-from supervisor.control.caller import traceparent
+from supervisor.control.traceparent import traceparent
 from supervisor.core.events import Origin, RestartAsked, Shutdown, Start, Stop
 from tests.control.fakes import daemon, serving, spec
 
