@@ -4,7 +4,7 @@ Rules: `observe`, `turned`, `count_event`, `count_spawn_duration` and `observe_l
 no lock; `count` and `put` are for every thread. Nothing here reads a clock: durations come from the moments in the
 facts. A transition tells what changed since the recorder last looked at the unit, not only what changed in it: what
 happened without a change of state (an exit while stopping, a launch that failed at once) is counted with the next
-transition.
+transition. Every configured service has a record, also one without units; it ends when both are gone.
 """
 
 from __future__ import annotations
@@ -12,41 +12,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from metrics.catalog import B1, B2, B3, BY_NAME, EVENTS, OTHER, REASONS, STREAMS, TRIGGERS
+from metrics.catalog import B1, B2, B3, BY_NAME, EVENTS, OTHER, STREAMS, Kind
+from metrics.recorder.carry import put_back, taken_out
+from metrics.recorder.moves import moved
 from metrics.recorder.store import (
-    UNSEEN,
     Exemplar,
     Exemplars,
     Observed,
     Replica,
     Service,
     Usage,
-    counted,
     empty,
     exemplified,
     observed,
 )
 from metrics.recorder.tally import Labels, Tally
 from supervisor.core.effects import Forget, Transition, Wanted
-from supervisor.core.model import UnitKey
+from supervisor.core.events import Adopted
+from supervisor.core.model import UnitKey, UnitSpec
 from supervisor.core.ports import Fact
-from supervisor.core.state import Reason, State, Trigger, Unit
+from supervisor.core.state import State, Unit
 from supervisor.core.view import FleetView, desired
 
 #: One value, or label values (in the catalogue's order) with a value each.
 Reading = float | Iterable[tuple[Labels, float]]
 Probe = Callable[[], Reading]
 
-# By identity, for members are few and immortal: hashing an Enum, or asking it for its value, runs Python (250 ns).
-_TRIGGER = {id(trigger): TRIGGERS.index(trigger.value) for trigger in Trigger}
-_REASON = {id(reason): REASONS.index(reason.value) for reason in Reason}
 LAG = "respawnd_loop_lag_seconds"
 OVERHEAD = "respawnd_respawn_overhead_seconds"
 SPAWN = "respawnd_spawn_duration_seconds"
 _BOUNDS = {LAG: B3, OVERHEAD: B2, SPAWN: B2}
 LATENCY = "respawnd_service_respawn_latency_seconds"
 _ADOPTED = "respawnd_children_adopted_total"
-FORMAT = 1
+#: Prefix of the families that are ours; the others are of the process, and end with it.
+_OURS = "respawnd_"
 
 
 class Recorder:
@@ -60,42 +59,47 @@ class Recorder:
         self.events: dict[str, int] = dict.fromkeys((*EVENTS.values(), OTHER), 0)
         self.tally = Tally()
         self.probes: dict[str, Probe] = {}
+        self.resumed: dict[str, Callable[[], list[tuple[Labels, float]]]] = {}
         self.ticked: float | None = None
+        self._configured: Mapping[str, UnitSpec] = {}
 
     # --- for the loop's thread --------------------------------------------------------------------------------------
 
     def observe(self, fact: Fact) -> None:
         """Take one fact of the loop (an Observer of `supervisor.core.ports`)."""
         if isinstance(fact, Transition):
-            self._moved(fact.was, fact.unit, fact.at, fact.event)
+            self._moved(fact)
         elif isinstance(fact, Wanted):
-            self._wanted(fact.unit, fact.at)
+            replica = self.replicas.get(fact.unit.key)
+            if replica is not None:
+                self._account(replica, fact.unit, fact.at)
         elif isinstance(fact, Forget):
             self.forget(fact.key)
 
     def sync(self, view: FleetView) -> None:
-        """Hold the record against a picture: units new to it are counted from now on, those it lacks are dropped.
+        """Hold the record against a picture: what is new to it is counted from now on, what it lacks is dropped.
 
-        For boot, after a configuration was taken, and after `import_state`; costs a microsecond or two a unit.
+        For before boot, after a configuration was taken, and after `import_state`; all facts that led to the picture
+        are to be told first. Services are those that are configured and those that still have units; they cost a
+        microsecond each, units two.
         """
+        self._configured = view.specs
+        for name in view.specs:
+            if name not in self.services:
+                self.services[name] = Service(name, view.at)
         for key, unit in view.units.items():
             replica = self.replicas.get(key) or self._enrol(key, view.at)
-            if replica.life == UNSEEN:
-                replica.know(unit, answered=unit.state is not State.LAUNCHING)
-            self._account(replica, unit, view.at)
+            if not replica.known:
+                replica.meet(unit)
+                self._account(replica, unit, view.at)
         for key in [key for key in self.replicas if key not in view.units]:
-            self.forget(key)
+            self._drop(key, view.at)
+        for name in [name for name, one in self.services.items() if not one.members and name not in view.specs]:
+            del self.services[name]
 
     def forget(self, key: UnitKey) -> None:
-        """Drop what is kept of a replica, and of its service with the last of them."""
-        replica = self.replicas.pop(key, None)
-        if replica is None:
-            return
-        service = replica.service
-        service.members -= 1
-        service.account(service.span[-1], -replica.up, -replica.desired)
-        if not service.members:
-            self.services.pop(key.service, None)
+        """Drop what is kept of a replica, and of its service with the last of them, unless that is still configured."""
+        self._drop(key)
 
     def turned(self, now: float, late: float | None) -> None:
         """Note a pass of the loop at `now` (monotonic), and by how many seconds it woke too late, if that is known."""
@@ -133,12 +137,12 @@ class Recorder:
     def sampled(self, usages: Mapping[UnitKey, Usage]) -> None:
         """Take what the process trees were found to use; for the sampler's thread alone. Replicas gone are passed over.
 
-        Values are kept as they are: the sampler sees to it that counters never fall.
+        The sampler sees to it that its counters never fall; to them is added what an earlier daemon had counted.
         """
         for key, usage in usages.items():
             replica = self.replicas.get(key)
             if replica is not None:
-                replica.usage = usage
+                replica.usage = usage if replica.before is None else usage.after(replica.before)
 
     def exemplify(
         self, family: str, service: str | None, value: float, trace_id: str, span_id: str, wall: float
@@ -167,9 +171,22 @@ class Recorder:
     def probe(self, name: str, read: Probe) -> None:
         """Let `read` be called at each render for the values of a family.
 
-        It runs in the thread that renders, so it must be quick. KeyError for a family that the catalogue does not have.
+        It runs in the thread that renders, so it must be quick. To a counter of ours is added what was counted under
+        its name. KeyError for a family that the catalogue does not have.
         """
-        self.probes[BY_NAME[name].name] = read
+        family = BY_NAME[name]
+        if family.kind is Kind.COUNTER and name.startswith(_OURS):
+            self.probes[name] = self.resumed[name] = lambda: self._resumed(name, read)
+        else:
+            self.probes[name] = read
+
+    def _resumed(self, name: str, read: Probe) -> list[tuple[Labels, float]]:
+        """Add what an earlier daemon had counted, which the tally keeps, to what a probe of this one reads."""
+        values = dict(self.tally.read(name))
+        reading = read()
+        for labels, value in [((), reading)] if isinstance(reading, (int, float)) else reading:
+            values[labels] = values.get(labels, 0.0) + value
+        return list(values.items())
 
     # --- transitions ------------------------------------------------------------------------------------------------
 
@@ -188,112 +205,44 @@ class Recorder:
             replica.service.account(at, up - replica.up, wished - replica.desired)
             replica.up, replica.desired = up, wished
 
-    def _moved(self, was: Unit, unit: Unit, at: float, event: str) -> None:
+    def _moved(self, fact: Transition) -> None:
+        unit, at = fact.unit, fact.at
         replica = self.replicas.get(unit.key) or self._enrol(unit.key, at)
-        if replica.life == UNSEEN:
-            replica.know(was, answered=was.state is not State.LAUNCHING)
+        if not replica.known:
+            replica.meet(fact.was)
         self._account(replica, unit, at)
-        if unit.exit is not replica.exit:
-            self._died(replica, unit)
-        if unit.state is was.state:
-            return
-        if was.state is State.LAUNCHING and event != "Quarantined":
-            self._answered(replica, was, unit, event)
-        elif was.state is State.BACKOFF:
-            replica.paused += was.delay
-        elif was.state is State.WAITING:
-            replica.paused += at - was.since
-        if event == "Adopted":
-            replica.life = unit.life
-            self.count(_ADOPTED)
-        elif unit.state is State.RUNNING:
-            self._rose(replica.service, unit)
-        elif unit.state is State.KILLING:
-            replica.service.escalations += 1
-
-    def _wanted(self, unit: Unit, at: float) -> None:
-        replica = self.replicas.get(unit.key)
-        if replica is not None:
-            self._account(replica, unit, at)
-
-    def _died(self, replica: Replica, unit: Unit) -> None:
-        """Count an exit that was not counted yet; each exit is a value of its own, so identity tells them apart."""
-        if unit.exit is not None:
-            service = replica.service
-            service.exits = counted(service.exits, _REASON[id(unit.exit.reason)])
-            replica.paused = 0.0
-        replica.exit = unit.exit
-
-    def _rose(self, service: Service, unit: Unit) -> None:
-        if unit.ready_at is not None and unit.started_at is not None:
-            number, total = service.ready
-            service.ready = number + 1, total + max(0.0, unit.ready_at - unit.started_at)
-
-    def _answered(self, replica: Replica, was: Unit, unit: Unit, event: str) -> None:
-        """A launch was answered. Lives between the last that was counted and this one failed without a transition."""
-        launched = event == "Launched"
-        service = replica.service
-        ok, error = service.spawns
-        service.spawns = ok + launched, error + max(0, was.life - replica.life - launched)
-        replica.life = was.life
-        if not launched:
-            return
-        if unit.trigger is not None:
-            replica.restarts = counted(replica.restarts, _TRIGGER[id(unit.trigger)])
-        if unit.died_at is not None and unit.started_at is not None:
-            latency = max(0.0, unit.started_at - unit.died_at)
-            service.latency = observed(service.latency, B1, latency)
-            overhead = max(0.0, latency - replica.paused)
+        overhead = moved(replica, fact)
+        if overhead is not None:
             self.histograms[OVERHEAD] = observed(self.histograms[OVERHEAD], B2, overhead)
+        if isinstance(fact.cause, Adopted):
+            self.count(_ADOPTED)
+
+    def _drop(self, key: UnitKey, at: float | None = None) -> None:
+        """Drop a replica at a moment, or at that of what was last told of its service."""
+        replica = self.replicas.pop(key, None)
+        if replica is None:
+            return
+        service = replica.service
+        service.members -= 1
+        service.account(service.span[-1] if at is None else at, -replica.up, -replica.desired)
+        if not service.members and key.service not in self._configured:
+            self.services.pop(key.service, None)
 
     # --- for a successor --------------------------------------------------------------------------------------------
 
     def export_state(self) -> dict[str, Any]:
-        """Take all counters and histograms out, as plain data that JSON can carry; for the loop's thread."""
-        return {
-            "format": FORMAT,
-            "services": {name: _taken_out(service) for name, service in self.services.items()},
-            "replicas": [
-                [*key, replica.up, replica.desired, replica.restarts] for key, replica in self.replicas.items()
-            ],
-            "histograms": dict(self.histograms),
-            "events": dict(self.events),
-            "counters": self.tally.export(),
-        }
+        """Take all counters and histograms out, as plain data that JSON can carry.
+
+        For the loop's thread, once observers have been told of all that happened. Readings of probes are taken as at a
+        render, so that a successor's own can go on from them.
+        """
+        return taken_out(self)
 
     def import_state(self, state: Mapping[str, Any]) -> None:
         """Put back what `export_state` gave, before any fact is observed; then `sync` with the restored units.
 
-        The interval that was open goes on: monotonic time is the machine's, not the process's. ValueError for another
-        format.
+        The interval that was open goes on: monotonic time is the machine's, not the process's. Families, buckets and
+        words that this version does not have are passed over, and `sync` drops the services that are not configured any
+        more. ValueError for another format, or for what is not whole; then nothing was put back.
         """
-        if state.get("format") != FORMAT:
-            raise ValueError(f"cannot take over metrics: format {state.get('format')}, not {FORMAT}")
-        for name, replica, up, wished, restarts in state["replicas"]:
-            taken = self._enrol(UnitKey(name, replica), 0.0)
-            taken.up, taken.desired, taken.restarts = up, wished, tuple(restarts)
-        for name, totals in state["services"].items():
-            _put_back(self.services[name], totals)
-        for name, (counts, total) in state["histograms"].items():
-            self.histograms[name] = tuple(counts), total
-        self.events.update(state["events"])
-        for name, values in state["counters"].items():
-            for labels, value in values:
-                self.count(name, *labels, by=value)
-
-
-_CARRIED = ("exits", "spawns", "ready", "escalations", "output", "dropped", "shown")
-
-
-def _taken_out(service: Service) -> dict[str, Any]:
-    return {"span": service.span, "latency": service.latency} | {name: getattr(service, name) for name in _CARRIED}
-
-
-def _put_back(service: Service, totals: Mapping[str, Any]) -> None:
-    for name in _CARRIED:
-        value = totals[name]
-        setattr(service, name, tuple(value) if isinstance(value, list) else value)
-    counts, total = totals["latency"]
-    service.latency = tuple(counts), total
-    running, up, wished, wants, last = totals["span"]
-    service.span = running, up, wished, wants, last
+        put_back(self, state)

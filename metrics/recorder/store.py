@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from metrics.catalog import B1, PHASES, REASONS, TRIGGERS
 from supervisor.core.model import UnitKey, UnitSpec
-from supervisor.core.state import Exit, Unit
+from supervisor.core.state import Exit, State, Unit
 
 #: Counts per bucket (not cumulative; the last is above all bounds), and the sum of what was observed.
 Observed = tuple[tuple[int, ...], float]
@@ -87,6 +87,18 @@ def label_value(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
+_Number = TypeVar("_Number", int, float)
+Pressure = tuple[float, float, float]
+
+
+def _added(one: _Number | None, other: _Number | None) -> _Number | None:
+    return one if other is None else other if one is None else one + other
+
+
+def _sum(one: Pressure, other: Pressure) -> Pressure:
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+
 class Usage(NamedTuple):
     """What the process tree of one replica uses, as of `at` (monotonic); None is what cannot be known or is not there.
 
@@ -110,7 +122,21 @@ class Usage(NamedTuple):
     memory_limit: int | None = None
     proportional: int | None = None
     throttled: float | None = None
-    pressure: tuple[float, float, float] | None = None
+    pressure: Pressure | None = None
+
+    def after(self, before: Usage) -> Usage:
+        """Return it with its counters going on from those of `before`."""
+        pressure = before.pressure
+        if self.pressure is not None and pressure is not None:
+            pressure = _sum(self.pressure, pressure)
+        return self._replace(
+            user=self.user + before.user,
+            system=self.system + before.system,
+            read=_added(self.read, before.read),
+            written=_added(self.written, before.written),
+            throttled=_added(self.throttled, before.throttled),
+            pressure=pressure or self.pressure,
+        )
 
 
 class Service:
@@ -156,31 +182,63 @@ class Service:
         self.info = ""
 
     def account(self, at: float, up: int, desired: int) -> None:
-        """Close the interval that was open until `at`, and open the next with `up` and `desired` replicas more."""
-        running, ups, wished, wants, last = moved_on(self.span, at)
-        self.span = running, ups + up, wished, wants + desired, last
+        """Close the interval that was open until `at`, and open the next with `up` and `desired` replicas more.
+
+        A moment within what was closed already counts from that moment all the same: what is added up does not depend
+        on the order in which it is told.
+        """
+        running, ups, wished, wants, last = self.span
+        passed = at - last
+        if passed > 0:
+            self.span = running + ups * passed, ups + up, wished + wants * passed, wants + desired, at
+        else:
+            self.span = running - up * passed, ups + up, wished - desired * passed, wants + desired, last
 
 
 class Replica:
     """What the recorder last knew of one replica: enough to tell what a transition adds.
 
-    `exit` and `life` are the last that were counted; `paused` is the part of the respawn under way that it was meant to
-    wait, in seconds.
+    `known` tells whether the unit was met since the record was made, or carried over. `exit` and `life` are the last
+    that were counted. Of the respawn under way: `paused` is the part that it was meant to wait, `path` the seconds by
+    phase from the death on, None when there is none; `respawned` tells that only its readiness is still to come.
+    `before` is what an earlier daemon had counted of `usage`.
     """
 
-    __slots__ = ("desired", "exit", "label", "life", "paused", "restarts", "service", "up", "usage")
+    __slots__ = (
+        "before",
+        "desired",
+        "exit",
+        "known",
+        "label",
+        "life",
+        "path",
+        "paused",
+        "respawned",
+        "restarts",
+        "service",
+        "up",
+        "usage",
+    )
 
     def __init__(self, key: UnitKey, service: Service) -> None:
         self.service = service
         self.label = f'replica="{key.replica}",{service.label}'
+        self.known = False
         self.up = self.desired = False
         self.exit: Exit | None = None
         self.life = UNSEEN
         self.paused = 0.0
+        self.path: list[float] | None = None
+        self.respawned = False
         self.restarts = NEVER_RESTARTED
         self.usage: Usage | None = None
+        self.before: Usage | None = None
 
-    def know(self, unit: Unit, *, answered: bool) -> None:
-        """Take what has happened to `unit` so far as counted; `answered`: its last launch has had its answer."""
-        self.exit = unit.exit
-        self.life = unit.life if answered else unit.life - 1
+    def meet(self, unit: Unit) -> None:
+        """Take what has happened to `unit` so far as counted, but for what a record that was carried over lacks."""
+        self.known = True
+        if self.exit == unit.exit or self.life == UNSEEN:
+            self.exit = unit.exit
+        if self.life == UNSEEN or unit.life < self.life:
+            # The last launch is counted with its answer.
+            self.life = unit.life - (unit.state is State.LAUNCHING)

@@ -37,7 +37,7 @@ class Drill:
 
     def view(self) -> FleetView:
         """Take a picture of the fleet, as the loop publishes it."""
-        return FleetView(dict(self.fleet.units), 1, self.now, booted=True)
+        return FleetView(dict(self.fleet.units), 1, self.now, booted=True, specs=self.fleet.specs)
 
     def boot(self) -> Drill:
         """Start what starts by itself."""
