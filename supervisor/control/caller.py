@@ -10,9 +10,15 @@ from supervisor.control.request import Request, UnixPeer
 from supervisor.control.traceparent import traceparent
 from supervisor.core.events import Origin
 
+#: An IPv4 address as an IPv6 socket tells it (RFC 4291, 2.5.5.2).
+_MAPPED = "::ffff:"
+
 
 def origin(request: Request) -> Origin:
     """Who sent a request, and the value of its `traceparent` header."""
     peer = request.peer
-    who = f"uid {peer.uid} over the control socket" if isinstance(peer, UnixPeer) else f"{peer.host} over HTTP"
+    if isinstance(peer, UnixPeer):
+        who = f"uid {peer.uid} over the control socket"
+    else:
+        who = f"{peer.host.removeprefix(_MAPPED)} over HTTP"
     return Origin(who, traceparent(request.headers.get("traceparent", "")))

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.control import client
+from supervisor.control.caller import origin
+from supervisor.control.request import Headers, Peer, Request, TcpPeer, UnixPeer, parse_target
 from supervisor.control.traceparent import traceparent
 from supervisor.core.events import Origin, RestartAsked, Shutdown, Start, Stop
 from tests.control.fakes import daemon, serving, spec
@@ -56,6 +58,21 @@ def test_commands_over_the_socket(tmp_path: Path) -> None:
         RestartAsked(keys, origin=Origin(WHO)),
         Shutdown(origin=Origin(WHO, TRACE)),
     ] == fake.asked
+
+
+@pytest.mark.parametrize(
+    ("expected", "peer"),
+    [
+        ("uid 7 over the control socket", UnixPeer(1, 7, 8)),
+        ("10.0.0.7 over HTTP", TcpPeer("10.0.0.7", 5)),
+        ("10.0.0.7 over HTTP", TcpPeer("::ffff:10.0.0.7", 5)),
+        ("2001:db8::1 over HTTP", TcpPeer("2001:db8::1", 5)),
+    ],
+)
+def test_who(expected: str, peer: Peer) -> None:
+    """In words; an IPv4 address is the same on every kind of socket."""
+    request = Request("POST", parse_target("/"), Headers([]), peer, "tcp", loopback=False, received_at=0.0)
+    assert Origin(expected) == origin(request)
 
 
 def test_commands_over_tcp(tmp_path: Path) -> None:
