@@ -137,12 +137,13 @@ class Recorder:
     def sampled(self, usages: Mapping[UnitKey, Usage]) -> None:
         """Take what the process trees were found to use; for the sampler's thread alone. Replicas gone are passed over.
 
-        The sampler sees to it that its counters never fall; to them is added what an earlier daemon had counted.
+        Values are kept as they are: the sampler begins where an imported `Replica.usage` stands, and its counters never
+        fall.
         """
         for key, usage in usages.items():
             replica = self.replicas.get(key)
             if replica is not None:
-                replica.usage = usage if replica.before is None else usage.after(replica.before)
+                replica.usage = usage
 
     def exemplify(
         self, family: str, service: str | None, value: float, trace_id: str, span_id: str, wall: float

@@ -186,7 +186,7 @@ def _read_replica(
     path = state["path"]
     replica.path = None if path is None else [float(path.get(word, 0.0)) for word in PHASES]
     replica.respawned = bool(state["respawned"])
-    replica.usage = replica.before = _read_usage(state["usage"])
+    replica.usage = _read_usage(state["usage"])
     return key, replica
 
 

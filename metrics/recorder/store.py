@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from metrics.catalog import B1, PHASES, REASONS, TRIGGERS
 from supervisor.core.model import UnitKey, UnitSpec
@@ -87,16 +87,7 @@ def label_value(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-_Number = TypeVar("_Number", int, float)
 Pressure = tuple[float, float, float]
-
-
-def _added(one: _Number | None, other: _Number | None) -> _Number | None:
-    return one if other is None else other if one is None else one + other
-
-
-def _sum(one: Pressure, other: Pressure) -> Pressure:
-    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
 
 
 class Usage(NamedTuple):
@@ -123,20 +114,6 @@ class Usage(NamedTuple):
     proportional: int | None = None
     throttled: float | None = None
     pressure: Pressure | None = None
-
-    def after(self, before: Usage) -> Usage:
-        """Return it with its counters going on from those of `before`."""
-        pressure = before.pressure
-        if self.pressure is not None and pressure is not None:
-            pressure = _sum(self.pressure, pressure)
-        return self._replace(
-            user=self.user + before.user,
-            system=self.system + before.system,
-            read=_added(self.read, before.read),
-            written=_added(self.written, before.written),
-            throttled=_added(self.throttled, before.throttled),
-            pressure=pressure or self.pressure,
-        )
 
 
 class Service:
@@ -201,11 +178,9 @@ class Replica:
     `known` tells whether the unit was met since the record was made, or carried over. `exit` and `life` are the last
     that were counted. Of the respawn under way: `paused` is the part that it was meant to wait, `path` the seconds by
     phase from the death on, None when there is none; `respawned` tells that only its readiness is still to come.
-    `before` is what an earlier daemon had counted of `usage`.
     """
 
     __slots__ = (
-        "before",
         "desired",
         "exit",
         "known",
@@ -232,7 +207,6 @@ class Replica:
         self.respawned = False
         self.restarts = NEVER_RESTARTED
         self.usage: Usage | None = None
-        self.before: Usage | None = None
 
     def meet(self, unit: Unit) -> None:
         """Take what has happened to `unit` so far as counted, but for what a record that was carried over lacks."""
