@@ -25,6 +25,9 @@ FIRST, LAST = "first tenth", "last"
 _LOOKS = 20
 _BETWEEN = 0.05  # seconds
 _NONE = Target(Bound.AT_MOST, 0)
+#: The launcher keeps what threads it once needed, 64 at most (supervisor/host/launch_threads.py); on a busy machine it
+#: needs more, and each costs some 20 KiB.
+_THREADS = Target(Bound.AT_MOST, 64)
 #: What allocators leave unused between two readings of the same state comes to some hundred KiB.
 _GROWTH = Target(Bound.AT_MOST, 1.0)
 _KINDS = ("Anonymous", "Pss", "Rss")
@@ -60,14 +63,15 @@ def rows(what: str, readings: Sequence[Footprint], work: int) -> list[Row]:
     first, last = readings[0], readings[-1]
     changed = first.series ^ last.series
     named = f"for example {min(changed)}" if changed else ""
+    fds, threads = (first.descriptors, last.descriptors), (first.threads, last.threads)
     counts = [
-        ("series", len(first.series), len(last.series), len(changed), named),
-        ("descriptors", first.descriptors, last.descriptors, abs(last.descriptors - first.descriptors), ""),
-        ("threads", first.threads, last.threads, abs(last.threads - first.threads), ""),
+        ("series", len(first.series), len(last.series), len(changed), _NONE, named),
+        ("descriptors", *fds, abs(fds[1] - fds[0]), _NONE, ""),
+        ("threads", *threads, threads[1] - threads[0], _THREADS, ""),
     ]
     judged = [
-        Row(f"{what}: {name}", "count", {FIRST: before, LAST: after, OURS: change}, _NONE, note=note)
-        for name, before, after, change, note in counts
+        Row(f"{what}: {name}", "count", {FIRST: before, LAST: after, OURS: change}, target, note=note)
+        for name, before, after, change, target, note in counts
     ]
     return [*judged, *(_memory(what, kind, readings, work) for kind in _KINDS)]
 

@@ -32,8 +32,8 @@ TITLE = "what 10,000 services come and gone, and 100,000 respawns, leave behind"
 _TENTHS = 10
 _AT_ONCE = 100  # services a reload adds or removes
 _STAYING = 20
-#: No more die at once than the launcher has threads from the start: beyond that it starts some more, 64 at most, and
-#: keeps them (supervisor/host/launch_threads.py), which is a bound and no leak, but would be in the readings.
+#: No more die at once than the launcher has threads from the start: those that it starts beyond would be in the
+#: readings (bench/footprint.py).
 _RESPAWNING = 2 * (os.cpu_count() or 1)
 _PATIENCE = 60.0  # seconds for a reload or a wave of respawns
 _SCRAPE_EVERY = 0.5  # seconds

@@ -78,10 +78,20 @@ def _side(services: int, *, exemplars: bool) -> Side:
 
 def _compare(ours: bytes, theirs: bytes, which: str) -> None:
     """Raise Unfair with the first sample that only one side has."""
-    mine, other = (sorted(line for line in page.splitlines() if not line.startswith(b"#")) for page in (ours, theirs))
+    mine, other = (
+        sorted(_sample(line) for line in page.splitlines() if not line.startswith(b"#")) for page in (ours, theirs)
+    )
     if mine != other:
-        only = next(iter(sorted(set(mine) ^ set(other))), b"(a sample twice)")
+        only = min(set(mine) ^ set(other), default=(b"(a sample twice)", 0.0, ()))
         raise Unfair(f"{which}: {len(mine)} samples of ours, {len(other)} of the library's; {only!r} is on one side")
+
+
+def _sample(line: bytes) -> tuple[bytes, float, tuple[object, ...]]:
+    """Give name and labels, value, and the exemplar's labels, value and time, if there is one."""
+    series, _, exemplar = line.partition(b" # ")
+    name, _, value = series.rpartition(b" ")
+    labels, *numbers = exemplar.rsplit(b" ", 2)
+    return name, float(value), (labels, *map(float, numbers))
 
 
 def _races(plain: Side, marked: Side) -> Iterator[Race]:
