@@ -53,12 +53,14 @@ class Acceptor:
             self._reactor.remove(listener.sock.fileno())
 
     def _take(self, listener: Listener, _events: int) -> None:
-        for _ in range(_AT_ONCE):
+        for taken in range(_AT_ONCE):
             try:
                 sock, address = listener.sock.accept()
             except BlockingIOError:
                 return
             except OSError as error:
+                if error.errno in _SCARCE and taken:
+                    return  # accept(2) looks for a descriptor before it looks for a knock: is there one, it comes again
                 if error.errno in _SCARCE:
                     log.warning("Cannot accept a connection: %s", error.strerror)
                     self._on_scarce()

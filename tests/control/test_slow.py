@@ -19,6 +19,7 @@ from supervisor.control.limits import Limits
 from tests.control.serving import PATIENCE_S, Caller, detail, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -136,24 +137,48 @@ def test_a_full_pool_refuses_at_once(tmp_path: Path) -> None:
         assert [b"let go"] * 2 == [a.answer()[2], b.answer()[2]]
 
 
+@contextlib.contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """Leave this process so many descriptors; none that is let go meanwhile comes on top of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as held:
+        lowest = held.enter_context(open(os.devnull)).fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1 + count, hard))
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        spare = []
+        with contextlib.suppress(OSError):
+            while True:
+                spare.append(held.enter_context(open(os.devnull)))
+        for one in spare[-count:] if count else ():
+            one.close()
+        yield
+
+
 def test_running_out_of_descriptors_is_survived(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Without a descriptor for it a knock waits in the backlog, and is answered when there is one again."""
     warned = threading.Event()
     watcher = Watcher(warned)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with serving(tmp_path, Limits(accept_pause_s=0.03)) as site, Caller(socket.socket()) as caller:
+        site.stats()  # its thread has begun, and opens nothing more
         logging.getLogger("respawnd.http").addHandler(watcher)
-        lowest = os.dup(0)
-        os.close(lowest)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
         try:
-            caller.sock.connect(site.address)
-            assert warned.wait(PATIENCE_S)
+            with descriptors_left(0):
+                caller.sock.connect(site.address)
+                assert warned.wait(PATIENCE_S)
         finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             logging.getLogger("respawnd.http").removeHandler(watcher)
         assert caller.get("/hello")[0] == 200
     assert "Cannot accept a connection: Too many open files" in caplog.text
+
+
+def test_the_last_descriptor_serves(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who gets the last one is not thrown out for it: nobody else knocks."""
+    with serving(tmp_path, Limits(accept_pause_s=0.03)) as site, Caller(socket.socket()) as caller:
+        site.stats()
+        with descriptors_left(1):
+            caller.sock.connect(site.address)
+            assert caller.get("/hello")[0] == 200
+    assert "" == caplog.text
 
 
 class Watcher(logging.Handler):
