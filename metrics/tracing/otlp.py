@@ -2,7 +2,7 @@
 
 The exporter bounds its retries (OTEL_EXPORTER_OTLP_TIMEOUT for all tries of a batch) but not an answer that comes drop
 by drop, since the timeout of `requests` is that of each read. So its session, which is ours, keeps hold of the socket.
-What these libraries log goes into the reason of our one line about an outage, and else to level debug.
+It also keeps why the last request failed, for our one line about an outage: what these libraries log goes to debug.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from requests import Session
+from requests import Response, Session
 from requests.adapters import HTTPAdapter
+from requests.exceptions import Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -53,7 +54,7 @@ def opened(endpoint: str, identity: Identity, environ: Mapping[str, str]) -> Thr
     exporter, maker = made(None), Maker(identity)
     hearsay.settle()
     name = url or next(filter(None, map(environ.get, _ENDPOINTS)))
-    return Through(name, maker, exporter, lambda: hearsay.last, last=made, cut=cord.cut, close=close)
+    return Through(name, maker, exporter, lambda: session.last, last=made, cut=cord.cut, close=close)
 
 
 def target(endpoint: str) -> str:
@@ -67,7 +68,6 @@ class Hearsay(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.last = "no answer"
         self._settled = False
         self._before: list[tuple[logging.Logger, bool]] = []
 
@@ -91,11 +91,21 @@ class Hearsay(logging.Handler):
         self._before.clear()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep what was said."""
-        text = record.getMessage().rstrip(".")
-        if record.levelno >= logging.WARNING and not text.startswith("Failed to export spans batch due to"):
-            self.last = text  # what is left out says nothing that the line before it did not
-        log.log(logging.DEBUG if self._settled else record.levelno, "%s: %s", record.name, text)
+        """Pass on what was said."""
+        level = logging.DEBUG if self._settled else record.levelno
+        log.log(level, "%s: %s", record.name, record.getMessage())
+
+
+def reason(told: BaseException) -> str:
+    """Why a request failed, in few words: the error at the bottom of an exception."""
+    found: list[BaseException] = [told]
+    for error in found:
+        inner = (*error.args, getattr(error, "reason", None), error.__cause__, error.__context__)
+        found.extend(one for one in inner if isinstance(one, BaseException) and one not in found)
+    words = [one.strerror for one in found if isinstance(one, OSError) and one.strerror]
+    if words:
+        return words[-1].lower()
+    return "no answer in time" if isinstance(told, Timeout) else type(found[-1]).__name__
 
 
 class Cord:
@@ -134,7 +144,23 @@ class Cord:
             self._held = None
 
 
-def severable(cord: Cord) -> Session:
+class Asking(Session):
+    """A session that keeps what became of its `last` request, in words."""
+
+    last = "no answer"
+
+    def request(self, *args: Any, **kwargs: Any) -> Response:
+        """As the library's."""
+        try:
+            response = super().request(*args, **kwargs)
+        except Exception as error:
+            self.last = reason(error)
+            raise
+        self.last = f"{response.status_code} {response.reason}".rstrip()
+        return response
+
+
+def severable(cord: Cord) -> Asking:
     """A session whose connections `cord` holds, one at a time; proxies and certificates as requests has them."""
 
     class Plain(HTTPConnection):
@@ -166,7 +192,7 @@ def severable(cord: Cord) -> Session:
             return manager
 
     pools = {"http": PlainPool, "https": TlsPool}
-    session = Session()
+    session = Asking()
     adapter = Adapter(pool_connections=1, pool_maxsize=1)
     session.mount("http://", adapter)
     session.mount("https://", adapter)

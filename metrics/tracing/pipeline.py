@@ -26,6 +26,8 @@ THREAD = "respawnd-span-export"
 _SUSPECT = 1.0
 #: Seconds that the last try has when there is little hope.
 _LITTLE = 0.2
+#: Seconds that each of the last batches has: less than an exporter waits before it tries again.
+_LAST = 0.75
 
 
 class Failed(Exception):
@@ -145,20 +147,22 @@ class Pipeline:
 
         False if the thread hangs where it cannot be cut off (in a name look-up): it is left to the end of the process.
         """
-        now = time.monotonic()
-        since = self._since
-        hopeless = self._away or (since is not None and now - since > _SUSPECT)
-        allowed = min(timeout, _LITTLE) if hopeless else timeout
+        until = time.monotonic() + (min(timeout, _LITTLE) if self._away else timeout)
         with self._changed:
-            self._stopping, self._until = True, now + allowed
+            self._stopping, self._until = True, until
             self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join(allowed)
+        while self._thread.is_alive() and time.monotonic() < until and not self._hangs():
+            self._thread.join(min(_LITTLE, max(0.0, until - time.monotonic())))
         if self._thread.is_alive() and self._exporter is not None:
             self._exporter.cut(last=True)
             self._thread.join(_LITTLE)
         self._drain()
         return not self._thread.is_alive()
+
+    def _hangs(self) -> bool:
+        """Whether an answer is overdue that a collector in good health would have given."""
+        since = self._since
+        return since is not None and time.monotonic() - since > _SUSPECT
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
@@ -196,7 +200,7 @@ class Pipeline:
 
     def _send(self, exporter: Exporter, batch: Sequence[Record]) -> None:
         if self._stopping:
-            exporter.hurry(max(0.05, self._until - time.monotonic()))
+            exporter.hurry(min(_LAST, max(0.05, self._until - time.monotonic())))
         self._since = time.monotonic()
         try:
             left_out = exporter.send(batch)
@@ -222,6 +226,8 @@ class Pipeline:
         elif self._away and not problem:
             log.info("Spans are exported to %s again", exporter.name)
         self._away = bool(problem)
+        if problem and self._stopping:
+            self._until = 0.0  # the last words were not heard
 
     def _drain(self) -> None:
         """What is left will not be sent."""

@@ -142,12 +142,16 @@ class Through:
         self.name = name
         self._maker, self._exporter, self._why = maker, exporter, why
         self._last, self._cut, self._close = last, cut, close
+        self._was_cut = False
 
     def send(self, records: Sequence[Record]) -> int:
         """Export one batch; how many spans of it the sampler left out. Raises Failed."""
+        self._was_cut = False
         spans = self._maker.spans(records)
         if spans and self._exporter.export(spans) is not SpanExportResult.SUCCESS:
             raise Failed(self._why())
+        if self._was_cut:  # what was cut short may read like an answer
+            raise Failed("no whole answer in time")
         return len(records) - len(spans)
 
     def hurry(self, seconds: float) -> None:
@@ -157,6 +161,7 @@ class Through:
 
     def cut(self, *, last: bool) -> None:
         """End what `send` waits for."""
+        self._was_cut = True
         if last:
             self._exporter.shutdown()
         if self._cut is not None:
