@@ -36,7 +36,7 @@ def moved(replica: Replica, fact: Transition) -> float | None:
         replica.life = unit.life
     elif unit.state is State.RUNNING:
         _rose(replica, unit)
-    elif unit.state is State.KILLING:
+    elif unit.state is State.KILLING and not unit.main_gone:  # a sweep of what it left is no stop
         replica.service.escalations += 1
     return None
 
