@@ -104,6 +104,13 @@ class Daemon:
         """A command of the command line for this daemon."""
         return command(*arguments, "-c", str(self.config), environ=self.environ, cwd=self.directory, timeout=timeout)
 
+    def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """As `run`, without waiting for its end; what it prints is dropped."""
+        return subprocess.Popen(
+            [*RESPAWND, *arguments, "-c", str(self.config)], cwd=self.directory, env=self.environ,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
     def services(self) -> list[dict[str, Any]]:
         """The rows of `status --json`, asked over the socket."""
         answer = client.request(self.socket, "GET", "/api/v1/services", timeout=30).json()
@@ -163,10 +170,10 @@ def daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 
     yield make
     for one in made:
-        _end(one)
+        end_daemon(one)
 
 
-def _end(one: Daemon) -> None:
+def end_daemon(one: Daemon) -> None:
     """End a daemon that a test left running, and the services with it."""
     process = one.process
     if process is None or process.poll() is not None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
 from supervisor.control import client
 from tests.system.rig import Daemon, eventually
+from tests.system.scraper import Prometheus
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.needs("prometheus", "promtool")]
 Make = Callable[..., Daemon]
@@ -36,51 +35,24 @@ give_up = { failures = 0, then = "stay" }
 
 
 @pytest.fixture
-def prometheus(
-    tmp_path: Path, free_port: Callable[[], int]
-) -> Iterator[Callable[[str], Callable[[str], float | None]]]:
-    """Give a function that starts a Prometheus on a target and returns a function that answers instant queries."""
-    started: list[subprocess.Popen[bytes]] = []
+def prometheus(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[str], Prometheus]]:
+    """Give a function that starts a Prometheus on a target."""
+    started: list[Prometheus] = []
 
-    def start(target: str) -> Callable[[str], float | None]:
-        port = free_port()
-        config = {
-            "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
-            "scrape_configs": [{"job_name": "respawnd", "static_configs": [{"targets": [target]}]}],
-        }
-        file = tmp_path / "prometheus.yml"
-        file.write_text(json.dumps(config))
-        started.append(
-            subprocess.Popen(
-                ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={tmp_path}/tsdb",
-                 f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage"],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )
-        )  # fmt: skip
-
-        def ask(query: str) -> float | None:
-            try:
-                answer = client.request(("127.0.0.1", port), "GET", f"/api/v1/query?query={quote(query)}").json()
-            except (client.ClientError, ValueError):
-                return None
-            found = answer.get("data", {}).get("result") or []
-            return float(found[0]["value"][1]) if found else None
-
-        return ask
+    def start(target: str) -> Prometheus:
+        started.append(Prometheus(tmp_path, free_port(), target, "200ms"))
+        return started[-1]
 
     yield start
-    for process in started:
-        process.terminate()
-        process.wait(20)
+    for one in started:
+        one.end()
 
 
-def test_what_was_done_is_what_is_stored(
-    daemon: Make, prometheus: Callable[[str], Callable[[str], float | None]]
-) -> None:
+def test_what_was_done_is_what_is_stored(daemon: Make, prometheus: Callable[[str], Prometheus]) -> None:
     """Kills, a stop, a restart, a crash loop and a job: counted exactly, by reason and trigger."""
     one = daemon(SERVICES).start()
     status = client.request(one.socket, "GET", "/api/v1/services").json()
-    ask = prometheus(status["daemon"]["http"])
+    ask = prometheus(status["daemon"]["http"]).value
     for number in range(1, 4):
         os.kill(one.service("web")["pid"], signal.SIGKILL)
         one.until("web", state="running", restarts=number)

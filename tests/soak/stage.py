@@ -1,0 +1,119 @@
+"""Where the processes of the fleet meet the script: their births, their answers and their deaths, as they come.
+
+Rules: nothing is asked of the daemon here. A birth is the hello of a process (`tests.soak.actor`), a death the end of
+its connection, which the kernel closes before it tells the parent. Moments are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+import time
+from typing import Any
+
+from attrs import define, field
+
+Key = tuple[str, int]
+
+
+@define(eq=False)
+class Life:
+    """One process of a service. `doomed` is when the script was about to end it, `gone` when its end was seen.
+
+    `forked` is a moment before which it was not there, `up` bounds the moment at which it was up, `down` that at which
+    it no longer was; `used` is its processor time as last known, `brood` counts those that it leaves behind, and
+    `retired` says that its replica is no more.
+    """
+
+    key: Key
+    pid: int
+    said_at: float
+    forked: float
+    sock: socket.socket
+    answers: list[dict[str, Any]] = field(factory=list)
+    doomed: float | None = None
+    gone: float | None = None
+    used: float = 0.0
+    brood: int = 0
+    retired: bool = False
+    up: tuple[float, float] | None = None
+    down: tuple[float, float] | None = None
+    _rest: bytes = b""
+
+    def order(self, what: str, **words: Any) -> int:
+        """Tell it to do something; the number of answers there will be then."""
+        self.sock.sendall(json.dumps({"do": what, **words}).encode() + b"\n")
+        return len(self.answers) + 1
+
+    def heard(self, data: bytes) -> None:
+        """Take what it said."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self.answers.append(json.loads(line))
+            self.used = self.answers[-1]["user"] + self.answers[-1]["system"]
+
+
+class Stage:
+    """All lives there have been, by replica; the last of each is the present one while it is not gone."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.lives: dict[Key, list[Life]] = {}
+        self.news = False
+        self._selector = selectors.DefaultSelector()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen(128)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+
+    def close(self) -> None:
+        """Hang up on all."""
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
+        self._selector.close()
+
+    def living(self, key: Key) -> Life | None:
+        """The present life of a replica, if it has one."""
+        lives = self.lives.get(key)
+        return lives[-1] if lives and lives[-1].gone is None else None
+
+    def pump(self, seconds: float) -> None:
+        """Take what comes within so many seconds, at least once; `news` tells that something was born or died."""
+        for key, _ in self._selector.select(max(0.0, seconds)):
+            if key.fileobj is self._listener:
+                self._selector.register(self._listener.accept()[0], selectors.EVENT_READ)
+            else:
+                assert isinstance(key.fileobj, socket.socket)
+                self._hear(key.fileobj, key.data)
+
+    def _hear(self, sock: socket.socket, life: Life | None) -> None:
+        try:
+            data = sock.recv(65536)
+        except ConnectionResetError:  # it died with an order of ours unread
+            data = b""
+        if life is not None and data:
+            life.heard(data)
+            return
+        self.news = True
+        if data:
+            self._selector.modify(sock, selectors.EVENT_READ, self._born(sock, data))
+            return
+        self._selector.unregister(sock)
+        sock.close()
+        if life is not None:
+            life.gone = time.monotonic()
+
+    def _born(self, sock: socket.socket, data: bytes) -> Life:
+        hello, _, rest = data.partition(b"\n")
+        word = json.loads(hello)
+        key = (word["service"], word["replica"])
+        before = self.lives.setdefault(key, [])
+        # Where a user or a limit is asked for, a process is forked before it is needed.
+        least = max(word["forked"], (before[-1].doomed or before[-1].said_at) if before else 0.0)
+        life = Life(key, word["pid"], word["at"], least, sock)
+        before.append(life)
+        if rest:
+            life.heard(rest)
+        return life
