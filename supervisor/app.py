@@ -17,17 +17,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
-from metrics.exposition import Exposition
-from metrics.recorder import Recorder
 from metrics.recorder.store import Usage
-from supervisor import instruments
 from supervisor.config import Config, ConfigError, Problem, load
 from supervisor.control.api import routes
 from supervisor.control.daemon import About
 from supervisor.control.guard import Guard
 from supervisor.control.listen import Listener, bind_tcp, bind_unix
 from supervisor.control.server import Server
-from supervisor.core.events import Event, Launched, Origin, Reconfigured
+from supervisor.core.events import Event, Origin, Reconfigured
 from supervisor.core.fleet import Fleet, Limits
 from supervisor.core.model import UnitKey, UnitSpec
 from supervisor.core.ports import Ask
@@ -40,9 +37,13 @@ from supervisor.host.launch import Launcher
 from supervisor.host.lock import Held, Lock
 from supervisor.host.mailbox import Mailbox
 from supervisor.host.output import OutputThread
+from supervisor.host.pulse import Pulses
+from supervisor.host.strays import name_strays
 from supervisor.host.streams import Streams
+from supervisor.host.thread import tell_of_deaths
 from supervisor.loop import Loop
 from supervisor.narrate import narrate
+from supervisor.telemetry import Parts, Telemetry
 from supervisor.version import VERSION
 
 log = logging.getLogger("respawnd")
@@ -74,9 +75,9 @@ class App:
     def __init__(self, config: Config, invocation: Invocation) -> None:
         self._config, self._invocation = config, invocation
         self._started = time.time()
-        self._turned = time.monotonic()
+        self._pulses = Pulses()
         self._signalled = False
-        self._resync = True
+        self._reloading = threading.Lock()
         self._board = Board()
         self._mailbox: Mailbox[Event | Ask] = Mailbox()
         self._closing = contextlib.ExitStack()
@@ -109,8 +110,9 @@ class App:
             raise CannotRun(f"cannot run: {error}") from error
         # Before the first thread: with others running, each growth of the descriptor table waits for the kernel.
         pipes.reserve(4 * replicas)
-        self._diary = diary.configure(settings.log_level, settings.log_format, settings.log_target)
+        self._diary = diary.configure(settings.log_level, settings.log_format, settings.log_target, pulses=self._pulses)
         self._closing.callback(self._diary.close, 2.0)
+        tell_of_deaths()
         os.umask(_UMASK)
         sys.setswitchinterval(SWITCH_INTERVAL)
         kernel.return_memory()
@@ -121,35 +123,34 @@ class App:
         signals = kernel.open_signals(_SIGNALS)
         kernel.become_subreaper()
         self._instance = _instance(settings.state_dir)
-        self._output = OutputThread()
+        self._output = OutputThread(pulses=self._pulses)
         self._output.start()
         self._closing.callback(self._output.stop, 5.0)
         self._streams = Streams(self._output, os.path.join(settings.state_dir, "log"), _uid_of)
-        self._recorder = Recorder()
-        launcher = Launcher(
-            self._instance, self._invocation.environ, self._streams, self._mailbox.post, time.monotonic, self._raised
+        self._telemetry = Telemetry(
+            self._config, self._invocation.environ, self.view, self._tag, (self._lock.look,), self._pulses
         )
-        self._closing.callback(launcher.stop, 2.0)
-        self._edge = HostEdge(
-            launcher,
+        launcher = self._launcher = Launcher(
+            self._instance,
+            self._invocation.environ,
             self._streams,
-            self._mailbox,
-            signals,
-            self._on_signal,
-            lambda key, n: life_tag(self._instance, key, n),
+            self._mailbox.post,
+            time.monotonic,
+            self._raised,
+            self._pulses,
         )
+        self._closing.callback(name_strays)  # after the fork server has ended, which is a child too
+        self._closing.callback(launcher.stop, 2.0)
+        self._edge = HostEdge(launcher, self._streams, self._mailbox, signals, self._on_signal, self._tag)
+        self._edge.pulse = self._pulses.expect("loop")
         limits = Limits(
             settings.respawn_rate, settings.respawn_burst, settings.start_parallelism, settings.shutdown_timeout
         )
         self._fleet = Fleet(self._config.services, limits, time.monotonic())
-        observers = (self._recorder.observe, narrate)
+        observers = (*self._telemetry.observers, narrate)
         self._loop = Loop(
-            self._fleet, self._edge, time.monotonic, observers, self._hang_up, self._on_turn, self._on_event
+            self._fleet, self._edge, time.monotonic, observers, self._hang_up, self._on_turn, self._telemetry.event
         )
-        self._exposition = Exposition(self._recorder, self.view)
-        self._counts = instruments.OutputCounts(self._output, self._recorder)
-        instruments.describe(self._recorder, self._config)
-        instruments.loaded(self._recorder, self._config)
 
     def _serve(self) -> None:
         """Bind both sockets, then answer on them: bound before either answers."""
@@ -166,40 +167,39 @@ class App:
         address = _address(listeners)
         self.about = About(os.getpid(), VERSION, self._started, 1, self._config.path, self._socket, address)
         self._lock.tell({"pid": os.getpid(), "socket": self._socket, "http": address, "config": self._config.path})
-        server = Server(routes(self), listeners, admit=Guard(http))
-        edge, mailbox = self._edge, self._mailbox
-        instruments.wire(
-            self._recorder, self.view, server, self._diary, lambda: edge.lives.orphans_reaped, mailbox.__len__
-        )
-        server.start()
-        self._closing.callback(server.stop, 2.0)
+        server = Server(routes(self), listeners, admit=Guard(http), pulses=self._pulses)
+        parts = Parts(self._edge, self._mailbox, self._launcher, self._output, server, self._diary)
+        self._telemetry.connect(parts)
+        try:
+            server.start()
+            self._closing.callback(server.stop, 2.0)
+            self._telemetry.start(self._config)
+            self._closing.callback(self._telemetry.stop, 2.0)
+        except RuntimeError as error:
+            raise CannotRun(f"cannot run: {error}") from error
 
     # --- in the loop's turn ------------------------------------------------------------------------------------------
 
     def _on_turn(self, now: float, late: float | None) -> None:
-        self._turned = now
-        self._recorder.turned(now, late)
+        self._telemetry.turned(now, late)
         self._output.tend()
 
     def _hang_up(self, view: FleetView) -> None:
-        """Publish a picture; after boot and reload the record is held against it, for units that have not moved yet."""
         self._board.publish(view)
-        if self._resync:
-            self._resync = False
-            self._recorder.sync(view)
+        self._telemetry.picture(view)
 
-    def _on_event(self, event: Event) -> None:
-        self._recorder.count_event(type(event).__name__)
-        if isinstance(event, Reconfigured):
-            self._resync = True
-        if isinstance(event, Launched):
-            self._recorder.count_spawn_duration(event.spent)
+    def _tag(self, key: UnitKey, life: int) -> str:
+        return life_tag(self._instance, key, life)
 
     def _on_signal(self, number: int) -> None:
         name = signal.Signals(number).name
         if number == signal.SIGHUP:
             log.info("%s: reading %s again", name, self._config.path)
-            threading.Thread(target=self.reload, name="respawnd-reload", daemon=True).start()
+            try:
+                who = (Origin(name),)
+                threading.Thread(target=self.reload, args=who, name="respawnd-reload", daemon=True).start()
+            except RuntimeError as error:  # a limit of processes; the loop must not end for it
+                log.error("Cannot reload: %s", error)  # noqa: TRY400 - an expected refusal
             return
         log.info("%s: %s", name, "killing what is left" if self._signalled else "stopping all services")
         self._loop.shutdown(hurry=self._signalled, origin=Origin(name))
@@ -248,31 +248,34 @@ class App:
         self.ask(send)
         return problems
 
-    def reload(self) -> tuple[str, ...]:
+    def reload(self, origin: Origin | None = None) -> tuple[str, ...]:
         """Read the configuration again and take it whole; the problems in words, empty when it was taken.
 
         A broken include refuses the whole of it: left out, its services would be stopped because a file was wrong.
         """
-        how = self._invocation
+        with self._reloading:
+            return self._reload(origin)
+
+    def _reload(self, origin: Origin | None) -> tuple[str, ...]:
+        how, before, began = self._invocation, self._config, time.monotonic()
+        problems: Sequence[Problem]
         try:
             config = load(how.path, overrides=how.overrides, environ=how.environ)
+            problems = config.broken
         except ConfigError as error:
-            return self._refuse(error.problems)
-        if config.broken:
-            return self._refuse(config.broken)
+            config, problems = before, error.problems
+        if problems:
+            for problem in problems:
+                log.error("Cannot reload: %s", problem)
+            self._telemetry.refused(before, len(problems), began, origin)
+            return tuple(map(str, problems))
         self.ask(lambda: Reconfigured(config.services))
-        instruments.loaded(self._recorder, config)
-        for line in _not_live(self._config, config):
+        self._telemetry.loaded(before, config, began, origin)
+        for line in _not_live(before, config):
             log.warning("%s", line)
         self._config = config
         log.info("Reloaded %s: %d services", config.path, len(config.services))
         return ()
-
-    def _refuse(self, problems: Sequence[Problem]) -> tuple[str, ...]:
-        for problem in problems:
-            log.error("Cannot reload: %s", problem)
-        instruments.loaded(self._recorder, None)
-        return tuple(map(str, problems))
 
     def log_path(self, key: UnitKey, stream: str) -> str | None:
         """The file that captures a stream of a unit."""
@@ -280,22 +283,19 @@ class App:
         return self._streams.path(key, unit.spec, stream) if unit is not None else None
 
     def usage(self, keys: Iterable[UnitKey]) -> Mapping[UnitKey, Usage]:
-        """What the processes of each use, as of the last sample; one that was never looked at is missing."""
-        known = ((key, self._recorder.replicas.get(key)) for key in keys)
-        return {key: one.usage for key, one in known if one is not None and one.usage is not None}
+        """What the processes of each use, at most half a second ago; one that was never looked at is missing."""
+        return self._telemetry.usage(keys)
 
     def exposition(
         self, accept: str, encoding: str, names: tuple[str, ...], budget: float | None
     ) -> tuple[bytes, tuple[tuple[str, str], ...]]:
         """The metrics page for an Accept and an Accept-Encoding header, with the headers that describe it."""
-        self._counts.carry(self.view().units)
-        page = self._exposition.page(accept, encoding, names)
-        kernel.trim()
+        page = self._telemetry.page(accept, encoding, names, budget)
         return page.body, page.headers
 
     def alive(self) -> bool:
         """Whether the loop turned within the last 10 s."""
-        return time.monotonic() - self._turned < STALLED
+        return time.monotonic() - self._telemetry.last_turn < STALLED
 
 
 def _in_a_thread(run: Callable[[], int]) -> int:
@@ -357,5 +357,5 @@ def _address(listeners: list[Listener]) -> str | None:
 
 def _not_live(old: Config, new: Config) -> list[str]:
     """What a reload cannot change in a running daemon, in words."""
-    changed = [name for name in ("daemon", "http") if getattr(old, name) != getattr(new, name)]
+    changed = [name for name in ("daemon", "http", "tracing") if getattr(old, name) != getattr(new, name)]
     return [f"{new.path}: {name}: changed; takes effect when respawnd is started again" for name in changed]

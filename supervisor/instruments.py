@@ -11,10 +11,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from metrics.exposition.own import identify, install
 from metrics.recorder import Recorder
+from metrics.tracing import Tracing
 from supervisor.config import Config
 from supervisor.control.server import Server
 from supervisor.core.model import UnitKey
@@ -63,10 +65,20 @@ def loaded(recorder: Recorder, config: Config | None) -> None:
     recorder.put("respawnd_config_last_reload_successful", 0.0 if config is None else 1.0)
     if config is not None:
         recorder.put("respawnd_config_last_reload_success_timestamp_seconds", time.time())
-        # What differs in any setting differs here; 48 bits are held exactly by a float.
-        text = repr((config.daemon, config.http, sorted(config.services.items()), sorted(config.groups.items())))
-        digest = hashlib.blake2b(text.encode(), digest_size=6).digest()
-        recorder.put("respawnd_config_hash", float(int.from_bytes(digest, "big")))
+        recorder.put("respawnd_config_hash", float(int(digest(config), 16)))
+
+
+def digest(config: Config) -> str:
+    """Name the effective configuration by 48 bits, which a float holds exactly: what differs in any setting differs."""
+    settings = (config.daemon, config.http, config.metrics, config.tracing)
+    text = repr((*settings, sorted(config.services.items()), sorted(config.groups.items())))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def changed_services(before: Config, after: Config) -> int:
+    """How many services came, went, or have another specification."""
+    names = before.services.keys() | after.services.keys()
+    return sum(before.services.get(name) != after.services.get(name) for name in names)
 
 
 def wire(
@@ -75,17 +87,12 @@ def wire(
     server: Server,
     diary: Diary,
     orphans: Callable[[], int],
-    mail: Callable[[], int],
 ) -> None:
     """Let the page read the parts."""
     recorder.probe("respawnd_starts_inflight", lambda: _launching(view()))
     recorder.probe("respawnd_orphans_reaped_total", lambda: float(orphans()))
     recorder.probe("respawnd_log_messages_total", lambda: [((level,), float(n)) for level, n in diary.messages.items()])
     recorder.probe("respawnd_api_requests_total", lambda: _requests(server))
-    recorder.probe("respawnd_thread_up", _threads)
-    recorder.probe("respawnd_queue_depth", lambda: _depths(view(), server, mail()))
-    recorder.probe("respawnd_queue_capacity", lambda: _capacities(server))
-    recorder.probe("respawnd_queue_dropped_total", lambda: [(("diary",), float(sum(diary.dropped.values())))])
 
 
 def _launching(view: FleetView) -> float:
@@ -94,23 +101,6 @@ def _launching(view: FleetView) -> float:
 
 def _requests(server: Server) -> Samples:
     return [((handler, method, str(code)), float(n)) for (handler, method, code), n in server.stats().requests.items()]
-
-
-def _threads() -> Samples:
-    """Our threads that live; numbered ones of a pool count as one."""
-    names = {thread.name.rstrip("0123456789").rstrip("-") for thread in threading.enumerate()}
-    ours = sorted(name.removeprefix("respawnd-") for name in names if name.startswith("respawnd-"))
-    return [((name,), 1.0) for name in ours]
-
-
-def _depths(view: FleetView, server: Server, mail: int) -> Samples:
-    waiting = sum("rate" in unit.waiting_for for unit in view.units.values())
-    return [(("mailbox",), float(mail)), (("respawn",), float(waiting)), (("http",), float(server.stats().queue_depth))]
-
-
-def _capacities(server: Server) -> Samples:
-    endless = float("inf")
-    return [(("mailbox",), endless), (("respawn",), endless), (("http",), float(server.stats().queue_capacity))]
 
 
 def threads(recorder: Recorder, pulses: Pulses) -> None:
@@ -161,6 +151,15 @@ def queues_of(
         "http_connections": lambda: _connections(server),
         "diary": lambda: Queue(diary.waiting, diary.capacity, sum(diary.dropped.values())),
     }
+
+
+def queues_of_tracing(tracing: Tracing) -> dict[str, Callable[[], Queue]]:
+    """The queues of a daemon that traces."""
+
+    def read(name: str) -> Queue:
+        return Queue(*tracing.queues()[name])
+
+    return {name: partial(read, name) for name in tracing.queues()}
 
 
 def _requests_queue(server: Server) -> Queue:

@@ -186,7 +186,7 @@ class Api:
         """Read the configuration again and take it whole, or not at all."""
         body.fields(request, {})
         log.info("Asked to apply the configuration by %s", request.peer)
-        problems = _in_loop(self._daemon.reload)
+        problems = _in_loop(lambda: self._daemon.reload(origin(request)))
         if problems:
             return problem(422, f"cannot apply {self._daemon.about.config}: {'; '.join(problems)}")
         return Response.json({"applied": self._daemon.about.config})

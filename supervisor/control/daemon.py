@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from metrics.recorder.store import Usage
-    from supervisor.core.events import Event
+    from supervisor.core.events import Event, Origin
     from supervisor.core.model import UnitKey
     from supervisor.core.view import FleetView
 
@@ -53,7 +53,7 @@ class Daemon(Protocol):
     def signal(self, keys: tuple[UnitKey, ...], signum: int) -> Mapping[UnitKey, str]:
         """Signal the main process of each; what could not be done, in words, by unit."""
 
-    def reload(self) -> tuple[str, ...]:
+    def reload(self, origin: Origin | None = None) -> tuple[str, ...]:
         """Read the configuration again and take it whole; the problems in words, empty when it was taken."""
 
     def log_path(self, key: UnitKey, stream: str) -> str | None:

@@ -22,6 +22,7 @@ from supervisor.core.state import LaunchError
 from supervisor.host import kernel
 from supervisor.host.lives import Death, Lives
 from supervisor.host.mailbox import Mailbox
+from supervisor.host.pulse import Pulse
 
 log = logging.getLogger("respawnd.edge")
 
@@ -38,6 +39,9 @@ class LauncherPort(Protocol):
 
     def in_flight(self) -> int:
         """Launches whose answer is still to come."""
+
+    def taken(self, answer: Launched | LaunchFailed) -> None:
+        """An answer that came through the mailbox was taken, and its child is watched."""
 
     def reaped(self, pid: int) -> bool:
         """A child that is no life died and was reaped; whether it was a helper of the launcher's."""
@@ -72,6 +76,7 @@ class HostEdge:
         self._epoll.register(signals, select.EPOLLIN)
         self.lives = Lives(self._epoll, tag, launcher.in_flight, launcher.reaped)
         self._strays = False
+        self.pulse = Pulse("loop", None)  # its owner's to exchange for one that is listed
         self._woke = 0.0
 
     def wait(self, timeout: float) -> list[Event | Ask]:
@@ -79,7 +84,9 @@ class HostEdge:
         if self._strays:
             # Only now, when the turn that saw the signal is over: respawns go first.
             self._strays = not self.lives.reap_strays()
+        self.pulse.idle()
         fired = self._epoll.poll(timeout, _MOST_EVENTS)
+        self.pulse.busy()
         if not fired:
             return []
         self._woke = time.monotonic()
@@ -104,7 +111,10 @@ class HostEdge:
             batch.append(Gone(news.key, news.number))
 
     def _mail(self, batch: list[Event | Ask]) -> None:
-        batch.extend(self._watched(item) if isinstance(item, Launched) else item for item in self._mailbox.take())
+        for item in self._mailbox.take():
+            batch.append(self._watched(item) if isinstance(item, Launched) else item)
+            if isinstance(item, (Launched, LaunchFailed)):
+                self._launcher.taken(item)
 
     def _signalled(self) -> None:
         for number in kernel.read_signals(self._signals):

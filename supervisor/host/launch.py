@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from weakref import ref
 
 from supervisor.core.effects import Launch
 from supervisor.core.events import Launched, LaunchFailed
@@ -60,7 +59,6 @@ class Launcher:
         self._threads = LaunchThreads(pulses=pulses)
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._waiting: set[tuple[UnitKey, int]] = set()
-        self._untaken: set[ref[Answer]] = set()
 
     def launch(self, effect: Launch, *, inline_ok: bool) -> Answer | None:
         """Launch; the answer if it is known at once, None if it is posted later. For the loop's thread."""
@@ -100,11 +98,7 @@ class Launcher:
         except Exception as error:  # noqa: BLE001 - as in launch
             answer = _failure(effect, error)
         finally:
-            # Until the loop has taken the answer and let go of it, its child is not known there: see `in_flight`.
-            self._untaken.add(ref(answer, self._untaken.discard))
-            self._waiting.discard((effect.key, effect.life))
             self._post(answer)
-            del answer  # a traceback somewhere may keep this frame, and must not keep that
 
     def _slowly(self, effect: Launch) -> Answer:
         """Launch what needs files or accounts to be read first, or was never launched before."""
@@ -187,7 +181,11 @@ class Launcher:
 
     def in_flight(self) -> int:
         """Launches whose answer the loop has not taken yet: a dead child that nobody knows may be theirs."""
-        return len(self._waiting) + len(self._untaken)
+        return len(self._waiting)
+
+    def taken(self, answer: Answer) -> None:
+        """The loop has taken a posted answer, and watches its child if there is one."""
+        self._waiting.discard((answer.key, answer.life))
 
     @property
     def waiting(self) -> int:

@@ -21,6 +21,7 @@ LAYERS = {
     "supervisor.cli": 6,
     "supervisor.app": 5,
     "supervisor.instruments": 5,  # the app's wiring of the metrics page
+    "supervisor.telemetry": 5,  # the app's wiring of all that watches
     "supervisor.control": 4,
     "alerts.receive": 4,
     "supervisor.loop": 3,
@@ -47,7 +48,7 @@ LAYERS = {
     "dashboards": -1,
 }
 # Wiring in a file of its own, for its length: it counts as a part of the module that is named here.
-ANNEXES = {"supervisor.instruments": "supervisor.app"}
+ANNEXES = {"supervisor.instruments": "supervisor.app", "supervisor.telemetry": "supervisor.app"}
 # Rooms that may enter fewer others than their number allows.
 NARROWER = {"supervisor.loop": {"supervisor.core", "supervisor.version"}}
 

@@ -105,7 +105,7 @@ class FakeDaemon:
         self.signals.append((tuple(map(str, keys)), signum))
         return {key: self.unsignalled[key.service] for key in keys if key.service in self.unsignalled}
 
-    def reload(self) -> tuple[str, ...]:
+    def reload(self, origin: ev.Origin | None = None) -> tuple[str, ...]:
         """Find `problems`."""
         return self.problems
 

@@ -51,8 +51,9 @@ class Rig:
         return answer
 
     def answer(self, timeout: float = 20.0) -> Answer:
-        """The next answer that is posted."""
+        """The next answer that is posted, taken as the loop takes it."""
         answer = self.answers.get(timeout=timeout)
+        self.launcher.taken(answer)
         if isinstance(answer, Launched):
             self.children.add(answer.pid)
         return answer
