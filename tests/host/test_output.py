@@ -219,6 +219,7 @@ def switches() -> int:
 def test_at_most_so_many_files_are_open(output: OutputThread, tmp_path: Path) -> None:
     """Twelve services take turns writing through four descriptors, and each finds its file again."""
     keys = [UnitKey("web", number) for number in range(12)]
+    drained(output, keys[0])  # its thread has begun, and no longer writes its name into /proc
     before = descriptors()
     fds = [output.open(key, "stdout", f"{tmp_path}/{key.replica}", PLAIN) for key in keys]
     for word in (b"one\n", b"two\n"):
