@@ -53,7 +53,9 @@ def _begin(ledger: Ledger, track: Track, fact: Transition) -> None:
         track.up = ledger.begin(track, "service.start", fact, fact.at)
         track.up.attributes["start.trigger"] = ledger.why_up(fact)
     else:
-        respawn(ledger, track, fact, fact.at).attributes["respawnd.half_open"] = unit.half_open
+        episode = respawn(ledger, track, fact, fact.at)
+        if unit.half_open:
+            episode.attributes["respawnd.half_open"] = True
 
 
 def _run(ledger: Ledger, track: Track, fact: Transition) -> Episode:
@@ -112,11 +114,12 @@ def waited(ledger: Ledger, track: Track, fact: Transition) -> None:
 
 def backed_off(ledger: Ledger, track: Track, fact: Transition) -> None:
     """The delay is over, or was cut short: what then starts was asked for, and is another episode."""
-    track.paused += fact.was.delay
+    passed = min(fact.was.delay, fact.at - fact.was.since)  # what it lasted too long is the loop's lateness
+    track.paused += passed
     episode = track.up
     if episode is None:
         return
-    episode.took("backoff", fact.at - fact.was.since)
+    episode.took("backoff", passed)
     span = episode.close(fact.at)
     if isinstance(fact.cause, ev.DeadlineReached):
         return
@@ -170,7 +173,7 @@ def _launched(ledger: Ledger, track: Track, episode: Episode, fact: Transition, 
 
 def _latency(episode: Episode, unit: Unit) -> float | None:
     """Seconds from the death to the new life, None where there was no death; the phases then add up to it."""
-    if unit.trigger is None or unit.died_at is None or unit.started_at is None:
+    if unit.died_at is None or unit.started_at is None:
         return None
     latency = max(0.0, unit.started_at - unit.died_at)
     if episode.begun <= unit.died_at:

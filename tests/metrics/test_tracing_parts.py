@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from google.protobuf import json_format  # type: ignore[import-untyped]  # its stubs are a package of their own
 from hypothesis import given
@@ -66,6 +67,7 @@ def test_what_is_no_traceparent(header: str) -> None:
 @pytest.mark.parametrize("name", ["", "always_on", "always_off", "traceidratio", "parentbased_always_off",
                                   "parentbased_traceidratio", "no_such_sampler"])  # fmt: skip
 @pytest.mark.parametrize("ratio", ["", "0", "0.25", "1", "7", "many"])
+@hypothesis.settings(max_examples=10)
 @given(trace_ids=st.lists(TRACE_IDS, min_size=1, max_size=20))
 def test_the_head_decides_as_the_sdk(name: str, ratio: str, trace_ids: list[int]) -> None:
     """Asked before the SDK is there, the sampler answers as the SDK's own does."""
