@@ -16,6 +16,7 @@ from metrics.catalog import B1, B2, B3, BY_NAME, EVENTS, OTHER, STREAMS, Kind
 from metrics.recorder.carry import put_back, taken_out
 from metrics.recorder.moves import moved
 from metrics.recorder.store import (
+    UNSEEN,
     Exemplar,
     Exemplars,
     Observed,
@@ -72,6 +73,8 @@ class Recorder:
         elif isinstance(fact, Wanted):
             replica = self.replicas.get(fact.unit.key)
             if replica is not None:
+                if not replica.known:
+                    self._first(replica, fact)
                 self._account(replica, fact.unit, fact.at)
         elif isinstance(fact, Forget):
             self.forget(fact.key)
@@ -79,9 +82,9 @@ class Recorder:
     def sync(self, view: FleetView) -> None:
         """Hold the record against a picture: what is new to it is counted from now on, what it lacks is dropped.
 
-        For before boot, after a configuration was taken, and after `import_state`; all facts that led to the picture
-        are to be told first. Services are those that are configured and those that still have units; they cost a
-        microsecond each, units two.
+        For boot, after a configuration was taken, and after `import_state`. Facts that led to the picture may be told
+        before or after it: a unit that they have told of leaves by its Forget, not by a picture without it. Services
+        are those that are configured and those that have units; they cost a microsecond each, units two.
         """
         self._configured = view.specs
         for name in view.specs:
@@ -89,10 +92,11 @@ class Recorder:
                 self.services[name] = Service(name, view.at)
         for key, unit in view.units.items():
             replica = self.replicas.get(key) or self._enrol(key, view.at)
-            if not replica.known:
+            if not replica.known and replica.pictured is None:
+                replica.pictured = None if replica.carried else view.at
                 replica.meet(unit)
                 self._account(replica, unit, view.at)
-        for key in [key for key in self.replicas if key not in view.units]:
+        for key in [key for key, one in self.replicas.items() if not one.known and key not in view.units]:
             self._drop(key, view.at)
         for name in [name for name, one in self.services.items() if not one.members and name not in view.specs]:
             del self.services[name]
@@ -206,11 +210,22 @@ class Recorder:
             replica.service.account(at, up - replica.up, wished - replica.desired)
             replica.up, replica.desired = up, wished
 
+    def _first(self, replica: Replica, fact: Transition | Wanted) -> None:
+        """Get ready for the first fact of a replica: a picture ahead of it is taken back, for the facts tell all."""
+        at = replica.pictured
+        if at is not None and fact.at <= at:
+            replica.service.account(at, -replica.up, -replica.desired)
+            replica.up = replica.desired = False
+            replica.life = UNSEEN
+        if replica.life == UNSEEN or at is None:
+            replica.meet(fact.was)
+        replica.known, replica.pictured = True, None
+
     def _moved(self, fact: Transition) -> None:
         unit, at = fact.unit, fact.at
         replica = self.replicas.get(unit.key) or self._enrol(unit.key, at)
         if not replica.known:
-            replica.meet(fact.was)
+            self._first(replica, fact)
         self._account(replica, unit, at)
         overhead = moved(replica, fact)
         if overhead is not None:

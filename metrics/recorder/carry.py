@@ -71,13 +71,13 @@ def put_back(recorder: Recorder, state: Mapping[str, Any]) -> None:
 
 def _counters(recorder: Recorder) -> dict[str, list[tuple[Labels, float]]]:
     """Counters by name: what was counted, or what a probe that goes on from it reads now."""
-    counters = recorder.tally.export()
+    readings: dict[str, list[tuple[Labels, float]]] = {}
     for name, read in recorder.resumed.items():
         try:
-            counters[name] = read()
+            readings[name] = read()
         except Exception:  # noqa: BLE001 - what cannot be read now goes on from what was carried over before
             recorder.count("respawnd_metrics_collector_errors_total", name)
-    return counters
+    return recorder.tally.export() | readings
 
 
 def _read_counters(state: Mapping[str, Any]) -> Iterable[tuple[str, Labels, float]]:
@@ -178,6 +178,7 @@ def _read_replica(
     key = UnitKey(name, number)
     replica = Replica(key, services[name])
     replica.service.members += 1
+    replica.carried = True
     replica.up, replica.desired = bool(state["up"]), bool(state["desired"])
     replica.restarts = _counts(TRIGGERS, state["restarts"])
     replica.life = int(state["life"])

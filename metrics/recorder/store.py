@@ -175,12 +175,14 @@ class Service:
 class Replica:
     """What the recorder last knew of one replica: enough to tell what a transition adds.
 
-    `known` tells whether the unit was met since the record was made, or carried over. `exit` and `life` are the last
-    that were counted. Of the respawn under way: `paused` is the part that it was meant to wait, `path` the seconds by
-    phase from the death on, None when there is none; `respawned` tells that only its readiness is still to come.
+    `known` tells that it is known by facts, or was `carried` over and met since; `pictured` is the moment of the
+    picture that it is known by before its first fact. `exit` and `life` are the last that were counted. Of the respawn
+    under way: `paused` is the part that it was meant to wait, `path` the seconds by phase from the death on, None when
+    there is none; `respawned` tells that only its readiness is still to come.
     """
 
     __slots__ = (
+        "carried",
         "desired",
         "exit",
         "known",
@@ -188,6 +190,7 @@ class Replica:
         "life",
         "path",
         "paused",
+        "pictured",
         "respawned",
         "restarts",
         "service",
@@ -198,7 +201,8 @@ class Replica:
     def __init__(self, key: UnitKey, service: Service) -> None:
         self.service = service
         self.label = f'replica="{key.replica}",{service.label}'
-        self.known = False
+        self.known = self.carried = False
+        self.pictured: float | None = None
         self.up = self.desired = False
         self.exit: Exit | None = None
         self.life = UNSEEN
@@ -210,7 +214,7 @@ class Replica:
 
     def meet(self, unit: Unit) -> None:
         """Take what has happened to `unit` so far as counted, but for what a record that was carried over lacks."""
-        self.known = True
+        self.known = self.carried
         if self.exit == unit.exit or self.life == UNSEEN:
             self.exit = unit.exit
         if self.life == UNSEEN or unit.life < self.life:

@@ -42,11 +42,14 @@ class Drill:
     def boot(self) -> Drill:
         """Start what starts by itself."""
         self._take(self.fleet.boot(self.now))
+        self.recorder.sync(self.view())
         return self
 
     def say(self, event: ev.Event) -> None:
         """Give the fleet an event now."""
         self._take(self.fleet.step(event, self.now))
+        if isinstance(event, ev.Reconfigured):
+            self.recorder.sync(self.view())
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, with every deadline that falls in it at its moment."""
@@ -64,6 +67,10 @@ class Drill:
         """Exec of the launch under way is confirmed `after` some seconds."""
         self.now += after
         self.say(ev.Launched(key, self.unit(key).life, 4000, self.now, self.now + EPOCH, after))
+
+    def say_gone(self, key: UnitKey) -> None:
+        """Report that the last straggler is gone."""
+        self.say(ev.Gone(key, self.unit(key).life))
 
     def not_launched(self, key: UnitKey) -> None:
         """Let the launch under way fail."""

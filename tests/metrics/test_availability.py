@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metrics.recorder.store import moved_on
 from supervisor.core import events as ev
 from supervisor.core.model import Backoff, GiveUp, UnitKey
 from supervisor.core.state import State
 from supervisor.core.view import desired
+from tests.core.adversary import FleetMachine
 from tests.metrics.drill import Drill, spec
+from tests.metrics.drill_world import STEPS, STORIES, play
 
 KEYS = (UnitKey("web", 0), UnitKey("web", 1))
 DEEDS = st.tuples(st.sampled_from(["launch", "fail", "die", "stop", "start", "page"]), st.sampled_from(KEYS))
@@ -61,3 +64,19 @@ def test_seconds_are_those_that_passed(story: list[tuple[tuple[str, UnitKey], fl
     wished = drill.value("respawnd_service_desired_seconds_total", service="web")
     assert running == pytest.approx(drill.running, abs=0.001)
     assert wished == pytest.approx(drill.wished, abs=0.001)
+
+
+@pytest.mark.slow
+@settings(max_examples=150)
+@given(STORIES, STEPS)
+def test_availability_is_the_integral_over_the_units(machine: FleetMachine, steps: list[tuple[str, int]]) -> None:
+    """Whatever happens to a fleet (reloads, scaling, faults, quarantine), no moment is counted twice or not at all."""
+    world = play(machine, steps)
+    found = {name: moved_on(service.span, world.now) for name, service in world.recorder.services.items()}
+    assert {*world.fleet.specs, *(key.service for key in world.fleet.units)} == set(found)
+    assert {name: world.ledger.running[name] for name in found} == pytest.approx(
+        {name: span[0] for name, span in found.items()}, abs=1e-6
+    )
+    assert {name: world.ledger.wished[name] for name in found} == pytest.approx(
+        {name: span[2] for name, span in found.items()}, abs=1e-6
+    )

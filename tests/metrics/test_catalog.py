@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from metrics.catalog import BY_NAME, EVENTS, FAMILIES, REASONS, STATES, TRIGGERS, Family, Kind, Scope
+from metrics.catalog import BY_NAME, EVENTS, FAMILIES, OTHER, REASONS, STATES, TRIGGERS, Family, Kind, Scope
 from metrics.exposition.document import document
 from metrics.exposition.hot import HOT
+from metrics.recorder import Recorder
 from supervisor.core import events
 from supervisor.core.state import Reason, State, Trigger
 
@@ -42,6 +43,20 @@ def test_words_are_the_cores() -> None:
     assert {trigger.value for trigger in Trigger} == set(TRIGGERS)
     assert {event.__name__ for event in typing.get_args(events.Event)} == set(EVENTS)
     assert len(EVENTS) == len(set(EVENTS.values()))
+
+
+def test_every_class_of_event_is_counted_by_its_word() -> None:
+    """What the module of events defines and the loop can be given has a word; what is given apart is no event."""
+    classes = {
+        one
+        for one in vars(events).values()
+        if isinstance(one, type) and one.__module__ == events.__name__ and one is not events.Origin
+    }
+    assert {one.__name__ for one in classes} == set(EVENTS)
+    recorder = Recorder()
+    for one in classes:
+        recorder.count_event(one.__name__)
+    assert dict.fromkeys(EVENTS.values(), 1) | {OTHER: 0} == recorder.events
 
 
 def test_initial_values_are_on_the_closed_list() -> None:

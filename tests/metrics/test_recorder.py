@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
+from metrics.catalog import B1
+from metrics.recorder import LATENCY, SPAWN
+from metrics.recorder.store import Exemplar, Usage
 from supervisor.core import events as ev
 from supervisor.core.model import Backoff, Condition, GiveUp, UnitKey
 from supervisor.core.state import State, Trigger
-from supervisor.core.view import FleetView
 from tests.metrics.drill import EPOCH, Drill, spec
 
 WEB = UnitKey("web")
@@ -43,18 +43,6 @@ def service(drill: Drill, name: str, **labels: str) -> float | None:
 def replica(drill: Drill, name: str, **labels: str) -> float | None:
     """Read one figure of web's replica 0."""
     return drill.value(f"respawnd_service_{name}", service="web", replica="0", **labels)
-
-
-def test_a_configured_service_is_there_before_anything_happens() -> None:
-    """A service that never started shows all its counters at 0, its state, and no start time."""
-    drill = Drill(spec(autostart=False)).boot()
-    assert replica(drill, "up") == 0
-    assert replica(drill, "state", state="stopped") == 1
-    assert (restarts(drill, "crash"), restarts(drill, "health"), restarts(drill, "manual")) == (0, 0, None)
-    assert [0.0] * 4 + [None] == [exits(drill, reason) for reason in ("ok", "error", "signal", "oom", "killed")]
-    assert service(drill, "respawn_latency_seconds_bucket", le="+Inf") == 0
-    assert replica(drill, "start_time_seconds") is None
-    assert service(drill, "running_seconds_total") == service(drill, "desired_replicas") == 0
 
 
 def test_a_start_is_no_restart() -> None:
@@ -261,86 +249,51 @@ def test_counters_never_go_back() -> None:
     assert service(drill, "running_seconds_total") == pytest.approx(2.0)
 
 
-def test_a_removed_service_leaves_no_series_and_comes_back_at_nothing() -> None:
-    """The page after a removal does not know the service; when it returns it is a new one."""
-    drill = running(spec("web"), spec("db"), backoff=NO_DELAY)
-    drill.died(WEB)
-    drill.launched(WEB)
-    drill.say(ev.Reconfigured({"db": spec("db")}))
-    drill.died(WEB, 0)
-    page = drill.page()
-    assert 'service="web"' not in page
-    assert 'service="db"' in page
-    assert [UnitKey("db")] == list(drill.recorder.replicas)
-    assert ["db"] == list(drill.recorder.services)
-    drill.say(ev.Reconfigured({"db": spec("db"), "web": spec("web")}))
-    assert exits(drill, "error") == 0
-
-
-def test_one_replica_less_keeps_the_service() -> None:
-    """Scaling down drops the series of the replica; the totals of its service go on."""
-    drill = running(replicas=2, backoff=NO_DELAY)
-    drill.died(UnitKey("web", 1))
-    drill.launched(UnitKey("web", 1))
-    drill.say(ev.Reconfigured({"web": spec(replicas=1)}))
-    drill.died(UnitKey("web", 1), 0)
-    assert 'replica="1"' not in drill.page()
-    assert exits(drill, "error") == 1
-
-
-def test_metadata_follow_the_configuration() -> None:
-    """A change that needs no restart shows on the next page."""
-    drill = running(criticality="low")
-    assert drill.page().count('criticality="low"') == 1
-    drill.say(ev.Reconfigured({"web": spec(criticality="high", groups=("a", "b"))}))
-    assert drill.page().count('criticality="high",group="a,b",kind="service",restart_policy="always"') == 1
-
-
-def test_sync_brings_in_what_no_transition_told() -> None:
-    """Units that were there before the recorder are counted from the picture on, and those that went are dropped."""
+def test_samples_are_kept_of_replicas_that_are_there() -> None:
+    """What the sampler found is the replica's; what it found of one that is gone meanwhile is passed over."""
     drill = running()
-    drill.recorder.replicas.clear()
-    drill.recorder.services.clear()
-    drill.recorder.sync(drill.view())
-    drill.pass_time(3)
-    assert service(drill, "running_seconds_total") == 3
+    usage = Usage(drill.now, user=1.5, processes=2)
+    drill.recorder.sampled({WEB: usage, UnitKey("gone"): usage})
+    assert drill.recorder.replicas[WEB].usage is usage
+    assert [WEB] == list(drill.recorder.replicas)
+
+
+def test_the_newest_trace_of_each_bucket_is_kept() -> None:
+    """Exemplars lie in the bucket of their value; without any there is nothing; one that is gone is passed over."""
+    drill = running(spec("web"), spec("db"))
+    recorder = drill.recorder
+    for number, value in enumerate((0.0004, 0.0005, 500.0)):
+        recorder.exemplify(LATENCY, "web", value, f"{number:032x}", "b" * 16, EPOCH)
+    recorder.exemplify(LATENCY, "gone", 1.0, "a" * 32, "b" * 16, EPOCH)
+    recorder.exemplify(SPAWN, None, 0.001, "c" * 32, "d" * 16, EPOCH)
+    kept = recorder.services["web"].exemplars
+    assert kept is not None
+    assert (len(B1) + 1, 2) == (len(kept), sum(one is not None for one in kept))
+    assert (Exemplar(0.0005, f"{1:032x}", "b" * 16, EPOCH), 500.0) == (kept[0], kept[-1].value if kept[-1] else None)
+    assert recorder.services["db"].exemplars is None
+    assert {SPAWN} == set(recorder.exemplars)
+    with pytest.raises(KeyError):
+        recorder.exemplify("respawnd_events_total", None, 1.0, "a", "b", EPOCH)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_launch_answered_while_set_aside(failed: bool) -> None:
+    """What quarantine left alone is a spawn by its own answer, and no restart."""
+    drill = running(backoff=NO_DELAY)
     drill.died(WEB)
-    drill.launched(WEB)
-    assert (exits(drill, "error"), restarts(drill, "crash"), service(drill, "spawns_total", result="ok")) == (1, 1, 1)
-    drill.recorder.sync(FleetView())
-    assert not drill.recorder.replicas
-    assert not drill.recorder.services
-
-
-def test_a_successor_goes_on_counting() -> None:
-    """State taken out, carried as JSON and put back gives the same page, and nothing is counted twice after it."""
-    before = running(spec("web", backoff=NO_DELAY), spec("db", replicas=2))
-    before.died(WEB)
-    before.launched(WEB, after=0.01)
-    before.recorder.turned(before.now, 0.002)
-    before.recorder.count_event("Exited")
-    before.recorder.count("respawnd_orphans_reaped_total", by=3)
-    before.recorder.count_output("web", "stderr", 77)
-    before.pass_time(5)
-    carried = json.loads(json.dumps(before.recorder.export_state()))
-
-    after = Drill()
-    after.fleet, after.now = before.fleet, before.now + 0.5
-    after.recorder.import_state(carried)
-    after.recorder.sync(after.view())
-    after.recorder.ticked = before.recorder.ticked
-    before.now = after.now
-    assert before.page() == after.page()
-    after.died(WEB)
-    after.launched(WEB)
-    assert (exits(after, "error"), restarts(after, "crash"), service(after, "spawns_total", result="ok")) == (2, 2, 3)
-    assert service(after, "running_seconds_total") == pytest.approx(5.5)
-
-
-def test_a_state_of_another_format_is_refused() -> None:
-    """What a later version wrote is not guessed at."""
-    with pytest.raises(ValueError, match="cannot take over metrics: format 9"):
-        Drill().recorder.import_state({"format": 9})
+    drill.say(ev.Quarantined(WEB, "a fault"))
+    if failed:
+        drill.not_launched(WEB)
+    else:
+        drill.launched(WEB)
+        drill.say(ev.Start((WEB,)))
+        drill.died(WEB, 0)
+    drill.say(ev.Start((WEB,)))
+    if failed:
+        drill.launched(WEB)
+    assert service(drill, "spawns_total", result="ok") == 2
+    assert service(drill, "spawns_total", result="error") == int(failed)
+    assert restarts(drill, "crash") == 0
 
 
 def test_an_adopted_life_is_neither_a_spawn_nor_a_restart() -> None:
