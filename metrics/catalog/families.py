@@ -137,7 +137,7 @@ _RESOURCES = (
        values=(("mode", ("user", "system")),)),
     _g(R, "respawnd_service_memory_resident_bytes", f"Resident memory of the process tree. {_AGE}"),
     _g(R, "respawnd_service_memory_proportional_bytes",
-       "Proportional memory (PSS) of the process tree; if metrics.pss. Up to a minute older than the rest."),
+       "Proportional memory (PSS) of the process tree; if metrics.pss. Looked at once a minute at most."),
     _g(R, "respawnd_service_memory_limit_bytes", "Memory limit of its cgroup; no series without one."),
     _g(R, "respawnd_service_open_fds", f"Open descriptors of the process tree. {_AGE}"),
     _g(R, "respawnd_service_max_fds", "Descriptor limit of the main process."),
