@@ -33,14 +33,13 @@ def dies(play: Play, life: Life, blow: Blow, reason: str, code: int, least: floa
 
 def over(life: Life) -> bool:
     """Whether a life's end was seen, by us and on a picture."""
-    return life.down is not None and life.gone is not None
+    return life.reaped is not None
 
 
 def buried(play: Play, life: Life, reason: str, code: int, since: float) -> None:
     """Enter a death."""
-    assert life.down is not None
-    assert life.gone is not None
-    play.ledger.died(life, reason, code, Span(since, max(life.down[1], life.gone)))
+    assert life.reaped is not None
+    play.ledger.died(life, reason, code, Span(since, life.reaped))
     play.ledger.orphans += life.brood
 
 

@@ -35,6 +35,8 @@ def keys(play: Play) -> list[Key]:
 def check(play: Play, page: Page, verdict: Verdict) -> None:
     """Hold a page of a quiet moment against the truth."""
     verdict.same("services", "with series", " ".join(sorted(play.cast.parts)), " ".join(sorted(page.services())))
+    replicas = " ".join(sorted(f"{service}:{replica}" for service, replica in keys(play)))
+    verdict.same("replicas", "with series", replicas, " ".join(sorted(page.replicas())))
     for name in play.cast.parts:
         _counters(play, page, verdict, name)
         _durations(play, page, verdict, name)

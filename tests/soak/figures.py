@@ -33,6 +33,9 @@ WITH_US = ("setpriv", "--pdeathsig", "TERM")
 #: Families that only ever grow; a Prometheus sees them fall only when a service has left and come back.
 GROWING = ("respawnd_service_.+_total", "respawnd_service_.+_count", "respawnd_events_total")
 
+#: When the last pass over the processes ended, and how long it took.
+SAMPLED = ("respawnd_resource_sample_time_seconds", "respawnd_resource_sample_duration_seconds")
+
 
 @define
 class Report:
@@ -72,22 +75,26 @@ class Show:
             checks.check(self.play, one, self.verdict)
             resources.check(self.play, one, self.verdict)
 
+    def _exported(self) -> float | None:
+        """Spans that the daemon says it has exported."""
+        return scraped(self.play).value("respawnd_trace_spans_total", result="exported")
+
     def _sampled(self, quiet: float) -> Page | None:
         """A direct scrape whose resource figures were taken after `quiet`."""
         one = scraped(self.play)
-        when = one.value("respawnd_resource_sample_time_seconds")
-        return one if when is None or when > quiet else None
+        end, took = (one.value(name) for name in SAMPLED)
+        return one if end is None or end - (took or 0.0) > quiet else None
 
     def _stored(self, quiet: float) -> Page:
         """What Prometheus has of a scrape whose resource figures were taken after `quiet`."""
-        query = '{job="respawnd"}'
 
-        def look() -> tuple[float, list[tuple[dict[str, str], float]]] | None:
+        def look() -> float | None:
             at = self.prometheus.scraped(quiet)
-            when = self.prometheus.value("respawnd_resource_sample_time_seconds", at)
-            return (at, self.prometheus.vector(query, at)) if when is None or when > quiet else None
+            end, took = (self.prometheus.value(name, at) for name in SAMPLED)
+            return at if end is None or end - (took or 0.0) > quiet else None
 
-        at, rows = eventually(look, what="a sample of the resources in Prometheus")
+        at = eventually(look, what="a sample of the resources in Prometheus")
+        rows = self.prometheus.vector('{job="respawnd"}', at)
         took = self.prometheus.value("scrape_duration_seconds", at) or 0.0
         self._scrapes(at)
         began = at - (time.time() - time.monotonic())
@@ -116,6 +123,7 @@ class Show:
         wanted = {one.trace for one in spans.exemplars(self.prometheus, self.began)}
         file = self.play.cast.directory / "traces.jsonl"
         eventually(lambda: wanted <= {span.trace for span in spans.spans(file)}, 15, what="all traces in the file")
+        eventually(lambda: self._exported() == len(spans.spans(file)), 15, what="as many spans as are counted")
         return spans.check(self.play, self.prometheus, self.verdict, self.began)
 
 

@@ -91,7 +91,6 @@ class Ledger:
     reloads: Counter[str] = field(factory=Counter)
     orphans: int = 0
     strays: int = 0
-    stored: int = 0
 
     def born(self, life: Life) -> None:
         """A process came to life: a spawn that succeeded."""

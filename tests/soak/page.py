@@ -38,6 +38,11 @@ class Page:
         """The values that a label has in a family."""
         return {dict(found)[label] for found in self.samples.get(name, {}) if label in dict(found)}
 
+    def replicas(self) -> set[str]:
+        """All replicas that any sample is of."""
+        every = (dict(labels) for family in self.samples.values() for labels in family)
+        return {f"{labels['service']}:{labels['replica']}" for labels in every if "replica" in labels}
+
     def services(self) -> set[str]:
         """All services that any sample is of."""
         every = (labels for family in self.samples.values() for labels in family)

@@ -132,6 +132,8 @@ class Play:
                 life.up = (life.forked + grace, self.picture.answered)
             elif not running and life.down is None and (life.up is not None or life.gone is not None):
                 life.down = (life.said_at if life.doomed is None else life.doomed, self.picture.answered)
+            if life.gone is not None and (row is None or row["pid"] != life.pid):
+                life.reaped = self.picture.answered
 
     def _recent(self) -> Iterable[Life]:
         """All lives whose end has not been seen on a picture; a new one is told to the ledger first."""
@@ -139,7 +141,7 @@ class Play:
             for life in lives[self._known.get(key, 0) :]:
                 self.ledger.born(life)
             self._known[key] = len(lives)
-            yield from (life for life in lives if life.down is None)
+            yield from (life for life in lives if life.reaped is None)
 
     def forget(self, service: str) -> None:
         """The service has left the configuration."""

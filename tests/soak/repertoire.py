@@ -23,6 +23,7 @@ from tests.soak.cast import (
     PATIENCE,
 )
 from tests.soak.ledger import Span
+from tests.soak.page import scraped
 from tests.soak.play import Act, Play
 from tests.soak.stage import Key, Life
 
@@ -108,8 +109,9 @@ def starves(play: Play, key: Key) -> Act:
     yield lambda: acts.stopped_by_kernel(life.pid)
     until = time.monotonic() + play.random.uniform(1.0, 3.0)
     yield lambda: time.monotonic() > until
-    row = play.picture.rows[key]
+    row, now = play.picture.rows[key], scraped(play)
     assert (row["state"], row["pid"]) == ("running", life.pid), row
+    assert now.value("respawnd_service_up", service=key[0], replica=str(key[1])) == 1
     os.kill(life.pid, signal.SIGCONT)
     yield from acts.obeys(life, "tell")
 
@@ -217,7 +219,7 @@ def works(play: Play, key: Key) -> Act:
         stream = "stdout" if words["stream"] == 1 else "stderr"
         play.ledger.output[key[0], stream] += words["bytes"] * words["times"]
     life.brood += words["number"] if what == "fork" else 0
-    play.ledger.stored += words["bytes"] if what == "store" else 0
+    life.held += words["bytes"] if what == "eat" else 0
     if len(life.answers) >= play.random.randint(3, 8):
         yield from exits(play, key)
 

@@ -100,7 +100,26 @@ def check(play: Play, prometheus: Prometheus, verdict: Verdict, since: float) ->
     for phase in ("sweep", "backoff"):
         if any(slow.phase == phase for slow in play.ledger.slow):
             verdict.holds(f"a slow {phase} has its exemplar in Prometheus", phase in explained)
-    return [f"{len(told)} exemplars lead to their traces", *explained.values()]
+    jobs = _jobs(play, by_trace, verdict)
+    return [f"{len(told)} exemplars and {jobs} runs of jobs lead to their traces", *explained.values()]
+
+
+def _jobs(play: Play, by_trace: dict[str, list[Span]], verdict: Verdict) -> int:
+    """A job is given the context of its run, and nobody else is given any; how many of them are recorded."""
+    recorded = 0
+    for (name, _), lives in play.stage.lives.items():
+        for life in lives if name in ("job", "failing") else ():
+            _, trace, span, flags = life.context.split("-")
+            roots = [one for one in by_trace.get(trace, ()) if one.span == span]
+            verdict.same("trace of a run, recorded or not", life.context, flags, f"{len(roots):02}")
+            recorded += len(roots)
+            for root in roots:
+                what = (root.name, root.attributes.get("process.pid"), root.attributes.get("process.exit.code"))
+                code = 4 if name == "failing" else 0
+                verdict.holds("trace of a run tells of it", what == ("job.run", life.pid, code), what)
+        others = () if name in ("job", "failing") else lives
+        verdict.holds("no context for others", not any(life.context for life in others))
+    return recorded
 
 
 def _is(slow: Slow, one: Exemplar) -> bool:

@@ -22,8 +22,9 @@ class Life:
     """One process of a service. `doomed` is when the script was about to end it, `gone` when its end was seen.
 
     `forked` is a moment before which it was not there, `up` bounds the moment at which it was up, `down` that at which
-    it no longer was; `used` is its processor time as last known, `brood` counts those that it leaves behind, and
-    `retired` says that its replica is no more.
+    it no longer was, and `reaped` is when a picture first was without it. `context` is the traceparent that it was
+    given, `used` its processor time as last known, `held` the bytes that it was told to hold, `brood` counts those that
+    it leaves behind, and `retired` says that its replica is no more.
     """
 
     key: Key
@@ -34,11 +35,14 @@ class Life:
     answers: list[dict[str, Any]] = field(factory=list)
     doomed: float | None = None
     gone: float | None = None
+    context: str = ""
     used: float = 0.0
+    held: int = 0
     brood: int = 0
     retired: bool = False
     up: tuple[float, float] | None = None
     down: tuple[float, float] | None = None
+    reaped: float | None = None
     _rest: bytes = b""
 
     def order(self, what: str, **words: Any) -> int:
@@ -51,7 +55,7 @@ class Life:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self.answers.append(json.loads(line))
-            self.used = self.answers[-1]["user"] + self.answers[-1]["system"]
+            self.used = self.answers[-1]["used"]
 
 
 class Stage:
@@ -112,7 +116,7 @@ class Stage:
         before = self.lives.setdefault(key, [])
         # Where a user or a limit is asked for, a process is forked before it is needed.
         least = max(word["forked"], (before[-1].doomed or before[-1].said_at) if before else 0.0)
-        life = Life(key, word["pid"], word["at"], least, sock)
+        life = Life(key, word["pid"], word["at"], least, sock, context=word["context"])
         before.append(life)
         if rest:
             life.heard(rest)
