@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from attrs import frozen
 
 from metrics.catalog import FAMILIES, Family, Kind
-from metrics.exposition.batch import batches
+from metrics.exposition.batch import Batch, batches
 from metrics.exposition.custom import registry, users
 from metrics.exposition.flight import Flights
 from metrics.exposition.hot import HOT, render
@@ -135,7 +135,11 @@ class Exposition:
 
     def _pieces(self, chosen: Format, names: frozenset[str], now: float) -> Iterator[bytes]:
         """Yield the page in pieces of about a tenth of a millisecond."""
-        parts = list(batches(self._view(), self._recorder, now, self._wall() - now))
+        parts: list[Batch] = []
+        for part in batches(self._view(), self._recorder, now, self._wall() - now):
+            if part is not None:
+                parts.append(part)
+            yield b""
         above = self._above(chosen)
         small: list[str] = []
         for family in FAMILIES:
@@ -143,15 +147,15 @@ class Exposition:
                 continue
             small.append(above[family.name])
             if family.name not in HOT:
-                text = self._cold(family, now)
+                text = self._cold(family, openmetrics=chosen.openmetrics)
                 self._series += text.count("\n")
                 small.append(text)
                 continue
             for batch in parts:
-                text, lines = render(family, batch)
-                self._series += lines
-                yield _encoded([*small, text])
-                small.clear()
+                for text, lines in render(family, batch, openmetrics=chosen.openmetrics):
+                    self._series += lines
+                    yield _encoded([*small, text])
+                    small.clear()
         yield _encoded(small)
         yield self._users(chosen, names)
         if chosen.openmetrics:
@@ -164,12 +168,13 @@ class Exposition:
             self._headers[chosen.openmetrics] = made
         return made
 
-    def _cold(self, family: Family, now: float) -> str:
+    def _cold(self, family: Family, *, openmetrics: bool) -> str:
         """Lines of a family of the daemon, or of one whose values come from a probe."""
         recorder = self._recorder
         if family.kind is Kind.HISTOGRAM:
             state = recorder.histograms.get(family.name)
-            return histogram(family, state) if state is not None else ""
+            marks = recorder.exemplars.get(family.name) if openmetrics else None
+            return histogram(family, state, marks) if state is not None else ""
         if family.name == "respawnd_events_total":
             return plain(family, [((word,), count) for word, count in recorder.events.items()])
         if family.name == "respawnd_loop_last_tick_time_seconds":

@@ -7,9 +7,11 @@ out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import add
 
 from metrics.exposition.batch import Batch
-from metrics.exposition.text import NO_TAIL, TAILS, seconds
+from metrics.exposition.resources import OF_USAGE
+from metrics.exposition.text import NO_TAIL, TAILS, rounded, tails_of_seconds, tails_of_times
 from supervisor.core.backoff import recent
 from supervisor.core.state import State
 from supervisor.core.view import desired
@@ -19,6 +21,7 @@ _SLEEPING = frozenset({State.BACKOFF, State.SCHEDULED, State.FATAL})
 Column = Callable[[Batch], Iterable[str]]
 _STATE = {id(state): f',state="{state.word}"{TAILS[1]}' for state in State}
 _CODE = {id(state): TAILS[state.code] for state in State}
+_ENDLESS = "} +Inf\n"
 
 
 def _up(batch: Batch) -> list[str]:
@@ -35,17 +38,14 @@ def _state_code(batch: Batch) -> list[str]:
 
 
 def _start_time(batch: Batch) -> list[str]:
-    return [f"}} {seconds(unit.started_wall)}\n" if unit.started_wall is not None else "" for unit in batch.units]
+    return tails_of_times([unit.started_wall for unit in batch.units])
 
 
 def _uptime(batch: Batch) -> list[str]:
     now, running = batch.now, State.RUNNING
-    return [
-        f"}} {seconds(max(0.0, now - unit.started_at))}\n"
-        if unit.state is running and unit.started_at is not None
-        else NO_TAIL
-        for unit in batch.units
-    ]
+    return tails_of_seconds([
+        now - unit.started_at if unit.state is running and unit.started_at is not None else 0.0 for unit in batch.units
+    ])
 
 
 def _last_exit_code(batch: Batch) -> Iterator[str]:
@@ -58,19 +58,21 @@ def _last_exit_code(batch: Batch) -> Iterator[str]:
 
 
 def _last_exit_time(batch: Batch) -> list[str]:
-    return [f"}} {seconds(unit.exit.at)}\n" if unit.exit is not None else "" for unit in batch.units]
+    return tails_of_times([unit.exit.at if unit.exit is not None else None for unit in batch.units])
 
 
 def _backoff(batch: Batch) -> list[str]:
-    return [f"}} {seconds(unit.delay)}\n" if unit.state is State.BACKOFF else NO_TAIL for unit in batch.units]
+    return [f"}} {rounded(unit.delay)}\n" if unit.state is State.BACKOFF else NO_TAIL for unit in batch.units]
 
 
-def _next_start(batch: Batch) -> Iterator[str]:
-    for unit in batch.units:
-        if unit.deadline is None or unit.state not in _SLEEPING:
-            yield NO_TAIL
-        else:
-            yield f"}} {seconds(unit.deadline + batch.offset)}\n"
+def _next_start(batch: Batch) -> list[str]:
+    offset = batch.offset
+    return [
+        NO_TAIL
+        if unit.deadline is None or unit.state not in _SLEEPING
+        else tails_of_times([unit.deadline + offset])[0]
+        for unit in batch.units
+    ]
 
 
 def _desired_replicas(batch: Batch) -> list[str]:
@@ -80,24 +82,24 @@ def _desired_replicas(batch: Batch) -> list[str]:
 
 
 def _running_seconds(batch: Batch) -> list[str]:
-    return [f"}} {seconds(running)}\n" for running, _ in batch.availability()]
+    return tails_of_seconds([running for running, _ in batch.availability()])
 
 
 def _desired_seconds(batch: Batch) -> list[str]:
-    return [f"}} {seconds(wished)}\n" for _, wished in batch.availability()]
+    return tails_of_seconds([wished for _, wished in batch.availability()])
 
 
-def _budget(batch: Batch) -> Iterator[str]:
-    for members in batch.members:
-        allowed = members[0].spec.give_up.failures
-        yield TAILS[allowed] if allowed is not None else "} +Inf\n"
+def _budget(batch: Batch) -> list[str]:
+    return [
+        TAILS[allowed] if (allowed := spec.give_up.failures) is not None else _ENDLESS for spec in batch.specs
+    ]
 
 
 def _budget_left(batch: Batch) -> Iterator[str]:
-    for members in batch.members:
-        allowed = members[0].spec.give_up.failures
+    for spec, members in zip(batch.specs, batch.members, strict=True):
+        allowed = spec.give_up.failures
         if allowed is None:
-            yield "} +Inf\n"
+            yield _ENDLESS
             continue
         spent = 0
         for unit in members:
@@ -124,6 +126,7 @@ OF_REPLICAS: Mapping[str, Column] = {
     "respawnd_service_last_exit_time_seconds": _last_exit_time,
     "respawnd_service_backoff_seconds": _backoff,
     "respawnd_service_next_start_time_seconds": _next_start,
+    **OF_USAGE,
 }
 OF_SERVICES: Mapping[str, Column] = {
     "respawnd_service_desired_replicas": _desired_replicas,
@@ -138,6 +141,10 @@ OF_SERVICES: Mapping[str, Column] = {
 
 def column(name: str, labels: Sequence[str], tails: Iterable[str]) -> tuple[str, int]:
     """One line for each label text that has a tail, and how many they are."""
-    head = f"{name}{{"
-    lines = [label + tail for label, tail in zip(labels, tails, strict=True) if tail]
+    head, ends = f"{name}{{", tails if isinstance(tails, list) else list(tails)
+    lines = (
+        [label + tail for label, tail in zip(labels, ends, strict=True) if tail]
+        if "" in ends
+        else list(map(add, labels, ends))
+    )
     return (head + head.join(lines) if lines else ""), len(lines)

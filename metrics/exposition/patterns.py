@@ -6,38 +6,45 @@ values alone. It is made once for each combination of values that occurs, and jo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
-from metrics.catalog import B1, BY_NAME, REASONS, RESULTS, STREAMS, TRIGGERS
+from metrics.catalog import BY_NAME, PHASES, REASONS, RESULTS, STREAMS, TRIGGERS
 from metrics.exposition.batch import Batch
-from metrics.exposition.columns import Column
-from metrics.exposition.text import NO_TAIL, TAILS, bucket_bounds, number, opening
-from metrics.recorder.store import Service
+from metrics.exposition.resources import CPU, PRESSURE, cpu, pressure
+from metrics.exposition.text import NO_TAIL, TAILS, bucket_bounds, exemplar, opening, rounded, tails_of_seconds, whole
+from metrics.recorder.store import NO_PHASES, Exemplars, Observed, Service
 from supervisor.core.model import UnitSpec
 
 #: Combinations of values kept for one family; a histogram's take 2 KiB each.
 PATTERNS = 256
 
 
-class Pattern(dict[tuple[int, ...], tuple[str, ...]]):
-    """What stands between the label texts of one family's lines, by the values; emptied when full."""
+class Pattern(dict[tuple[float, ...], tuple[str, ...]]):
+    """What stands between the label texts of one family's lines, by the values, as far as there is room."""
 
-    def __init__(self, pieces: Callable[[tuple[int, ...]], tuple[str, ...]]) -> None:
+    def __init__(self, pieces: Callable[[tuple[Any, ...]], tuple[str, ...]]) -> None:
         super().__init__()
         self._pieces = pieces
 
-    def __missing__(self, values: tuple[int, ...]) -> tuple[str, ...]:
-        if len(self) >= PATTERNS:
-            self.clear()
-        made = self[values] = self._pieces(values)
+    def __missing__(self, values: tuple[float, ...]) -> tuple[str, ...]:
+        made = self._pieces(values)
+        if len(self) < PATTERNS:
+            self[values] = made
         return made
+
+
+def make_room() -> None:
+    """Forget the patterns of families that have no room left; once a page, or all would be made anew for each."""
+    for pattern in (_RESTARTS, _EXITS, _BUCKETS):
+        if len(pattern) >= PATTERNS:
+            pattern.clear()
 
 
 def _between(heads: Sequence[str], tails: Sequence[str]) -> tuple[str, ...]:
     """Join each tail with the next head: the label text goes between the pieces."""
-    inner = [tail + head for tail, head in zip(tails, heads[1:], strict=False)]
-    return (heads[0], *inner, tails[-1])
+    return (heads[0], *[tail + head for tail, head in zip(tails, heads[1:], strict=False)], tails[-1])
 
 
 def _by_label(name: str, words: Sequence[str]) -> Pattern:
@@ -45,43 +52,84 @@ def _by_label(name: str, words: Sequence[str]) -> Pattern:
     family = BY_NAME[name]
     label = family.labels[-1]
     before = label < family.labels[0]
+    always = [word in family.initial for word in words]
+    heads = [opening(name, [(label, word)]) if before else f"{name}{{" for word in words]
+    ends = ["" if before else f',{label}="{word}"' for word in words]
 
     def pieces(values: tuple[int, ...]) -> tuple[str, ...]:
-        shown = [(word, value) for word, value in zip(words, values, strict=True) if value or word in family.initial]
-        if before:
-            return _between([opening(name, [(label, word)]) for word, _ in shown], [TAILS[value] for _, value in shown])
-        return _between([f"{name}{{"] * len(shown), [f',{label}="{word}"{TAILS[value]}' for word, value in shown])
+        shown = [index for index, value in enumerate(values) if value or always[index]]
+        return _between([heads[index] for index in shown], [ends[index] + TAILS[values[index]] for index in shown])
 
     return Pattern(pieces)
 
 
+LATENCY = "respawnd_service_respawn_latency_seconds"
+_HEADS = [
+    *(opening(f"{LATENCY}_bucket", [("le", bound)]) for bound in bucket_bounds(BY_NAME[LATENCY])),
+    f"{LATENCY}_count{{",
+    f"{LATENCY}_sum{{",
+]
+
+
 def _latency_pieces(counts: tuple[int, ...]) -> tuple[str, ...]:
     """Buckets and count; the sum's own tail is written by the caller."""
-    name = _LATENCY
-    heads = [opening(f"{name}_bucket", [("le", bound)]) for bound in bucket_bounds(BY_NAME[name])]
     tails = [TAILS[below] for below in accumulate(counts)]
-    return _between([*heads, f"{name}_count{{", f"{name}_sum{{"], [*tails, TAILS[sum(counts)], ""])
+    return _between(_HEADS, [*tails, tails[-1], ""])
 
 
-_LATENCY = "respawnd_service_respawn_latency_seconds"
-_READY = "respawnd_service_ready_latency_seconds"
-_INFO = "respawnd_service_info"
-_RESTARTS = _by_label("respawnd_service_restarts_total", TRIGGERS)
-_EXITS = _by_label("respawnd_service_exits_total", REASONS)
-_SPAWNS = "respawnd_service_spawns_total"
-_SPAWNED, _FAILED = (opening(_SPAWNS, [("result", word)]) for word in RESULTS)
-_OUTPUT = "respawnd_service_log_bytes_total"
-_OUT, _ERR = (f',stream="{word}"' for word in STREAMS)
 _BUCKETS = Pattern(_latency_pieces)
-_NOT_READY = _between([f"{_READY}_count{{", f"{_READY}_sum{{"], [NO_TAIL, NO_TAIL])
+
+
+def latency(label: str, state: Observed, exemplars: Exemplars | None) -> str:
+    """Lines of a histogram of respawn latency, with exemplars if there are any."""
+    counts, total = state
+    pieces: Sequence[str] = _BUCKETS[counts]
+    if exemplars is not None:
+        pieces = list(pieces)
+        for index, one in enumerate(exemplars, 1):
+            if one is not None:
+                pieces[index] = pieces[index].replace("\n", f"{exemplar(one)}\n", 1)
+    return f"{label.join(pieces)}}} {rounded(total, 6)}\n"
+
+
+def _latency(batch: Batch) -> list[str]:
+    return [latency(service.label, service.latency, None) for service in batch.services]
+
+
+def marked_latency(batch: Batch) -> list[str]:
+    """The same with exemplars, for OpenMetrics."""
+    return [latency(service.label, service.latency, service.exemplars) for service in batch.services]
+
+
+_PHASE = "respawnd_service_respawn_phase_seconds_total"
+_PHASE_HEADS = [opening(_PHASE, [("phase", word)]) for word in PHASES]
+_NO_PHASES = _between(_PHASE_HEADS, [NO_TAIL] * len(PHASES))
+
+
+def _phases(batch: Batch) -> Iterator[str]:
+    for service in batch.services:
+        phases, label = service.phases, service.label
+        if phases is NO_PHASES:
+            yield label.join(_NO_PHASES)
+        else:
+            tails = tails_of_seconds(phases, 6)
+            yield "".join([head + label + tail for head, tail in zip(_PHASE_HEADS, tails, strict=True)])
+
+
+RESTARTS, EXITS = "respawnd_service_restarts_total", "respawnd_service_exits_total"
+_RESTARTS, _EXITS = _by_label(RESTARTS, TRIGGERS), _by_label(EXITS, REASONS)
 
 
 def _restarts(batch: Batch) -> list[str]:
-    return [replica.label.join(_RESTARTS[replica.restarts]) for replica in batch.replicas]
+    return [label.join(_RESTARTS[counts]) for label, counts in zip(batch.labels, batch.restarts, strict=True)]
 
 
 def _exits(batch: Batch) -> list[str]:
-    return [service.label.join(_EXITS[service.exits]) for service in batch.services]
+    return [label.join(_EXITS[counts]) for label, counts in zip(batch.titles, batch.exits, strict=True)]
+
+
+_SPAWNS = "respawnd_service_spawns_total"
+_SPAWNED, _FAILED = (opening(_SPAWNS, [("result", word)]) for word in RESULTS)
 
 
 def _spawns(batch: Batch) -> Iterator[str]:
@@ -90,54 +138,64 @@ def _spawns(batch: Batch) -> Iterator[str]:
         yield f"{_SPAWNED}{label}{TAILS[ok]}{_FAILED}{label}{TAILS[error]}"
 
 
+_OUTPUT = "respawnd_service_log_bytes_total"
+_OUT, _ERR = (f',stream="{word}"}} ' for word in STREAMS)
+
+
 def _output(batch: Batch) -> Iterator[str]:
     for service in batch.services:
         label, (out, err) = service.label, service.output
-        yield f"{_OUTPUT}{{{label}{_OUT}{TAILS[out]}{_OUTPUT}{{{label}{_ERR}{TAILS[err]}"
+        yield f"{_OUTPUT}{{{label}{_OUT}{whole(out)}\n{_OUTPUT}{{{label}{_ERR}{whole(err)}\n"
 
 
-def _latency(batch: Batch) -> Iterator[str]:
-    for service in batch.services:
-        counts, total = service.latency
-        yield f"{service.label.join(_BUCKETS[counts])}}} {number(total)}\n"
+_READY = "respawnd_service_ready_latency_seconds"
+_NOT_READY = _between([f"{_READY}_count{{", f"{_READY}_sum{{"], [NO_TAIL, NO_TAIL])
 
 
 def _ready(batch: Batch) -> Iterator[str]:
     for service in batch.services:
         times, total = service.ready
+        label = service.label
         if times:
-            label = service.label
-            yield f"{_READY}_count{{{label}{TAILS[times]}{_READY}_sum{{{label}}} {number(total)}\n"
+            yield f"{_READY}_count{{{label}{TAILS[times]}{_READY}_sum{{{label}}} {rounded(total, 6)}\n"
         else:
-            yield service.label.join(_NOT_READY)
+            yield label.join(_NOT_READY)
 
 
-def _info(batch: Batch) -> list[str]:
-    return [
-        _info_line(service, members[0].spec) for service, members in zip(batch.services, batch.members, strict=True)
-    ]
-
-
-def _info_line(service: Service, spec: UnitSpec) -> str:
-    """Metadata of a service; its opening is kept with the service until the specification is another one."""
-    if service.spec is not spec:
-        group = ",".join(spec.groups)
-        words = (("criticality", spec.criticality), ("group", group), ("kind", spec.kind.value))
-        made = opening(_INFO, (*words, ("restart_policy", spec.restart.value)))
-        service.spec, service.info = spec, _INFOS.setdefault(made, made)
-    return f"{service.info}{service.label}{TAILS[1]}"
-
-
+_INFO = "respawnd_service_info"
 #: Openings that services share: as many as there are combinations of kind, policy, group and criticality.
 _INFOS: dict[str, str] = {}
 
-#: Families of several lines, with the lines that each service has; 0 where that depends on its values.
-OF_SEVERAL_LINES: Mapping[str, tuple[Column, int]] = {
-    _INFO: (_info, 1),
-    "respawnd_service_restarts_total": (_restarts, 0),
-    "respawnd_service_exits_total": (_exits, 0),
-    _SPAWNS: (_spawns, 2),
-    _OUTPUT: (_output, 2),
-    _LATENCY: (_latency, len(B1) + 3),
-    _READY: (_ready, 2),
+
+def _info(batch: Batch) -> list[str]:
+    one = TAILS[1]
+    return [
+        f"{service.info if service.spec is spec else _described(service, spec)}{service.label}{one}"
+        for service, spec in zip(batch.services, batch.specs, strict=True)
+    ]
+
+
+def _described(service: Service, spec: UnitSpec) -> str:
+    """Make the opening of a service's metadata, kept with the service until the specification is another one."""
+    group = ",".join(spec.groups)
+    words = (("criticality", spec.criticality), ("group", group), ("kind", spec.kind.value))
+    made = opening(_INFO, (*words, ("restart_policy", spec.restart.value)))
+    service.spec, service.info = spec, _INFOS.setdefault(made, made)
+    return service.info
+
+
+#: Families of several lines.
+OF_SEVERAL_LINES: Mapping[str, Callable[[Batch], Iterable[str]]] = {
+    _INFO: _info,
+    RESTARTS: _restarts,
+    EXITS: _exits,
+    _SPAWNS: _spawns,
+    LATENCY: _latency,
+    _PHASE: _phases,
+    _READY: _ready,
+    CPU: cpu,
+    PRESSURE: pressure,
+    _OUTPUT: _output,
 }
+#: Lines that each service has of them, where that does not depend on its values.
+LINES: Mapping[str, int] = {_INFO: 1, _SPAWNS: 2, LATENCY: len(_HEADS), _PHASE: len(PHASES), _READY: 2, _OUTPUT: 2}

@@ -12,16 +12,18 @@ from itertools import accumulate
 from attrs import frozen
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar as Mark
 
-from metrics.catalog import BY_NAME, FAMILIES, REASONS, RESULTS, STREAMS, TRIGGERS, Family, Kind
+from metrics.catalog import BY_NAME, FAMILIES, PHASES, REASONS, RESULTS, STREAMS, TRIGGERS, Family, Kind
 from metrics.recorder import Recorder
-from metrics.recorder.store import Observed, Replica, Service
+from metrics.recorder.store import Exemplars, Observed, Replica, Service, Usage
+from supervisor.core.model import UnitSpec
 from supervisor.core.state import State, Unit, Want
 from supervisor.core.view import FleetView
 from tests.metrics.library import go_string, render_openmetrics, render_text
 
-#: Suffix of the sample's name, labels, value.
-Plain = tuple[str, dict[str, str], float]
+#: Suffix of the sample's name, labels, value, exemplar.
+Plain = tuple[str, dict[str, str], float, Mark | None]
 
 
 @frozen
@@ -38,26 +40,37 @@ class Moment:
         for name in self.services():
             for key, unit in self.view.units.items():
                 if key.service == name:
-                    labels = {"service": key.service, "replica": str(key.replica)}
+                    labels = {"service": shown(key.service), "replica": str(key.replica)}
                     yield labels, unit, self.recorder.replicas[key]
 
     def services(self) -> list[str]:
-        """Names of services in order of appearance."""
-        return list(dict.fromkeys(key.service for key in self.view.units))
+        """Names of services in the order of the configuration, then of appearance."""
+        return list(dict.fromkeys([*self.view.specs, *(key.service for key in self.view.units)]))
 
-    def totals(self) -> Iterator[tuple[dict[str, str], list[Unit], Service]]:
-        """Services with their labels, units and records."""
+    def totals(self) -> Iterator[tuple[dict[str, str], list[Unit], UnitSpec, Service]]:
+        """Services with their labels, units, specifications and records."""
         for name in self.services():
             members = [unit for key, unit in self.view.units.items() if key.service == name]
-            yield {"service": name}, members, self.recorder.services[name]
+            spec = members[0].spec if members else self.view.specs[name]
+            yield {"service": shown(name)}, members, spec, self.recorder.services.get(name) or Service(name, self.now)
 
 
-def _histogram(bounds: Iterable[float], state: Observed, labels: Mapping[str, str]) -> Iterator[Plain]:
+def shown(text: str) -> str:
+    """What becomes of a text on the page: a lone surrogate cannot be sent."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _histogram(
+    bounds: Iterable[float], state: Observed, exemplars: Exemplars | None, labels: Mapping[str, str]
+) -> Iterator[Plain]:
     counts, total = state
-    for bound, below in zip([*map(go_string, bounds), "+Inf"], accumulate(counts), strict=True):
-        yield "_bucket", {**labels, "le": bound}, below
-    yield "_count", dict(labels), sum(counts)
-    yield "_sum", dict(labels), total
+    marks = exemplars or (None,) * len(counts)
+    for bound, below, one in zip([*map(go_string, bounds), "+Inf"], accumulate(counts), marks, strict=True):
+        ids = {} if one is None else {"trace_id": one.trace_id, "span_id": one.span_id}
+        mark = None if one is None else Mark(ids, one.value, round(one.wall, 3))
+        yield "_bucket", {**labels, "le": bound}, below, mark
+    yield "_count", dict(labels), sum(counts), None
+    yield "_sum", dict(labels), total, None
 
 
 def _wish(unit: Unit) -> bool:
@@ -89,16 +102,16 @@ def _left(unit: Unit, now: float) -> float:
     return max(0, allowed - len([moment for moment in unit.failures if moment > now - unit.spec.give_up.within]))
 
 
-def _of_service(name: str, members: list[Unit], service: Service, at: Moment) -> float:
+def _of_service(name: str, members: list[Unit], spec: UnitSpec, service: Service, at: Moment) -> float:
     running, up, wished, wants, last = service.span
     passed = max(0.0, at.now - last)
-    allowed = members[0].spec.give_up.failures
+    allowed = float("inf") if spec.give_up.failures is None else spec.give_up.failures
     figures: dict[str, Callable[[], float]] = {
         "desired_replicas": lambda: sum(map(_wish, members)),
         "running_seconds_total": lambda: round(running + up * passed, 3),
         "desired_seconds_total": lambda: round(wished + wants * passed, 3),
-        "restart_budget": lambda: float("inf") if allowed is None else allowed,
-        "restart_budget_remaining": lambda: min(_left(unit, at.now) for unit in members),
+        "restart_budget": lambda: allowed,
+        "restart_budget_remaining": lambda: min([_left(unit, at.now) for unit in members], default=allowed),
         "stop_escalations_total": lambda: service.escalations,
         "log_lines_dropped_total": lambda: service.dropped,
     }
@@ -108,55 +121,96 @@ def _of_service(name: str, members: list[Unit], service: Service, at: Moment) ->
 def _counts(family: Family, words: Iterable[str], numbers: Iterable[int], labels: Mapping[str, str]) -> Iterator[Plain]:
     for word, number in zip(words, numbers, strict=True):
         if number or word in family.initial:
-            yield "", {**labels, family.labels[-1]: word}, number
+            yield "", {**labels, family.labels[-1]: word}, number, None
 
 
 def _service_samples(family: Family, at: Moment) -> Iterator[Plain]:
     short = family.name.removeprefix("respawnd_service_")
     words = {"exits_total": REASONS, "spawns_total": RESULTS, "log_bytes_total": STREAMS}
     fields = {"exits_total": "exits", "spawns_total": "spawns", "log_bytes_total": "output"}
-    for labels, members, service in at.totals():
-        spec = members[0].spec
+    for labels, members, spec, service in at.totals():
         if short == "info":
-            more = {"kind": spec.kind.value, "restart_policy": spec.restart.value, "criticality": spec.criticality}
-            yield "", labels | more | {"group": ",".join(spec.groups)}, 1
+            more = {"kind": spec.kind.value, "restart_policy": spec.restart.value}
+            texts = {"criticality": shown(spec.criticality), "group": shown(",".join(spec.groups))}
+            yield "", labels | more | texts, 1, None
         elif short in words:
             yield from _counts(family, words[short], getattr(service, fields[short]), labels)
         elif short == "respawn_latency_seconds":
-            yield from _histogram(family.buckets, service.latency, labels)
+            rounded = service.latency[0], round(service.latency[1], 6)
+            yield from _histogram(family.buckets, rounded, service.exemplars, labels)
+        elif short == "respawn_phase_seconds_total":
+            for phase, seconds in zip(PHASES, service.phases, strict=True):
+                yield "", {**labels, "phase": phase}, round(seconds, 6), None
         elif short == "ready_latency_seconds":
-            yield "_count", labels, service.ready[0]
-            yield "_sum", labels, service.ready[1]
+            yield "_count", labels, service.ready[0], None
+            yield "_sum", labels, round(service.ready[1], 6), None
         else:
-            yield "", labels, _of_service(short, members, service, at)
+            yield "", labels, _of_service(short, members, spec, service, at), None
+
+
+#: Field of a usage, and the places it is rounded to, by family.
+_USED: dict[str, tuple[str, int | None]] = {
+    "memory_resident_bytes": ("resident", None),
+    "memory_proportional_bytes": ("proportional", None),
+    "memory_limit_bytes": ("memory_limit", None),
+    "open_fds": ("open_fds", None),
+    "max_fds": ("max_fds", None),
+    "worst_fd_ratio": ("worst_fd_ratio", 4),
+    "threads": ("threads", None),
+    "processes": ("processes", None),
+    "io_read_bytes_total": ("read", None),
+    "io_write_bytes_total": ("written", None),
+    "cpu_throttled_seconds_total": ("throttled", 3),
+}
+
+
+def _used(short: str, usage: Usage) -> Iterator[tuple[dict[str, str], float | None]]:
+    """Labels and figures of a usage for one family of resources."""
+    if short == "cpu_seconds_total":
+        yield {"mode": "user"}, round(usage.user, 3)
+        yield {"mode": "system"}, round(usage.system, 3)
+    elif short == "pressure_seconds_total":
+        for resource, seconds in zip(("cpu", "memory", "io"), usage.pressure or (), strict=usage.pressure is not None):
+            yield {"resource": resource}, round(seconds, 3)
+    else:
+        field, places = _USED[short]
+        figure = getattr(usage, field)
+        yield {}, figure if figure is None or places is None else round(figure, places)
+
+
+_OF_USAGE = {*_USED, "cpu_seconds_total", "pressure_seconds_total"}
 
 
 def _unit_samples(family: Family, at: Moment) -> Iterator[Plain]:
     short = family.name.removeprefix("respawnd_service_")
     for labels, unit, replica in at.units():
         if short == "state":
-            yield "", labels | {"state": unit.state.word}, 1
+            yield "", labels | {"state": unit.state.word}, 1, None
         elif short == "restarts_total":
             yield from _counts(family, TRIGGERS, replica.restarts, labels)
-        else:
+        elif short not in _OF_USAGE:
             figure = _of_unit(short, unit, at)
             if figure is not None:
-                yield "", labels, figure
+                yield "", labels, figure, None
+        elif replica.usage is not None:
+            for more, number in _used(short, replica.usage):
+                if number is not None:
+                    yield "", labels | more, number, None
 
 
 def _daemon_samples(family: Family, at: Moment) -> Iterator[Plain]:
     recorder = at.recorder
     if family.kind is Kind.HISTOGRAM:
-        yield from _histogram(family.buckets, recorder.histograms[family.name], {})
+        yield from _histogram(family.buckets, recorder.histograms[family.name], recorder.exemplars.get(family.name), {})
     elif family.name == "respawnd_events_total":
         for word, count in recorder.events.items():
-            yield "", {"type": word}, count
+            yield "", {"type": word}, count, None
     elif family.name == "respawnd_loop_last_tick_time_seconds":
         if recorder.ticked is not None:
-            yield "", {}, round(recorder.ticked + at.wall - at.now, 3)
+            yield "", {}, round(recorder.ticked + at.wall - at.now, 3), None
     else:
         for words, value in recorder.tally.read(family.name):
-            yield "", dict(zip(family.labels, words, strict=True)), value
+            yield "", dict(zip(family.labels, map(shown, words), strict=True)), value, None
 
 
 def _metric(family: Family, at: Moment) -> Metric:
@@ -168,8 +222,8 @@ def _metric(family: Family, at: Moment) -> Metric:
         samples = _service_samples(family, at)
     elif family.since is not None:
         samples = _daemon_samples(family, at)
-    for suffix, labels, value in samples:
-        metric.add_sample(family.name + suffix, labels, value)
+    for suffix, labels, value, mark in samples:
+        metric.add_sample(family.name + suffix, labels, value, exemplar=mark)
     return metric
 
 
