@@ -32,9 +32,11 @@ from typing import Any
 from metrics.sampler.heirs import Top, unabsorbed
 from metrics.sampler.snapshot import (
     NO_GROUP,
+    NOBODY,
     NOTHING,
     Figures,
     Group,
+    Identity,
     Member,
     Members,
     all_there,
@@ -64,7 +66,7 @@ class Account:
         self.counted: Figures = opening
         self.seeded = any(opening)
         self.inherited = inherited
-        self.life = self.main = 0
+        self.life, self.main = 0, NOBODY
         self.members: dict[int, Member] = {}
         self.held: Figures = NOTHING
         self.group: Group | None = None
@@ -72,8 +74,10 @@ class Account:
         self.throttled: int | None = None
         self.stalled: tuple[int, int, int] | None = None
 
-    def step(self, life: int, main: int, members: dict[int, Member], ends: Ends, group: Group | None = None) -> None:
-        """Take a snapshot: of the life `life`, whose main process is `main` (0: there is none), and its whole tree.
+    def step(
+        self, life: int, main: Identity, members: dict[int, Member], ends: Ends, group: Group | None = None
+    ) -> None:
+        """Take a snapshot of the life `life`: its main process, or NOBODY, and its whole tree.
 
         `ends` are the lives that ended since the last one, the present life too if it did. `members` is kept.
         """
@@ -95,25 +99,34 @@ class Account:
         if not ends and self.held is NOTHING and all_there(before, members):
             return growth(sum_of(before), sum_of(members), NOTHING)
         grown, final = self._ended(life, ends)
-        now, pending = dict(members), False
-        was = before.get(self.main)
-        if was is not None and not there(was, now):
+        now, pending, place = dict(members), False, self._place()
+        was, gone = before.get(place), None
+        if was is not None and not there(place, was, now):
+            gone = was
+            # Its pid may be another's by now, even one of its own descendants': a pid below 0 is nobody's.
+            place = -self.main[0] if self.main[0] in now else place
             if final is None:
                 # Its end is known to none yet: it stays in the account as it was.
                 pending = True
-                members[self.main] = was
-            now[self.main] = final or was
-        lost, held = unabsorbed(before, now, Top(self.main, self.held, whole=pending or final is not None))
+                members[place] = was
+            now[place] = final or was
+        lost, held = unabsorbed(before, now, Top(place, self.held, gone))
         if not pending:
             lost, held = plus(lost, held), NOTHING
         grown = plus(grown, growth(plus(sum_of(before), self.held), sum_of(now), plus(lost, held)))
         self.held = held if any(held) else NOTHING
         return grown
 
+    def _place(self) -> int:
+        """The key of the main process among the members."""
+        pid, started = self.main
+        one = self.members.get(pid)
+        return pid if one is not None and one.started == started else -pid
+
     def _ended(self, life: int, ends: Ends) -> tuple[Figures, Member | None]:
         """What lives that were never seen used; and the main process as it was at its end, if it was seen and ended."""
         unseen, final = NOTHING, None
-        was = self.members.get(self.main)
+        was = self.members.get(self._place())
         for number, consumed in ends:
             if was is not None and number == self.life:
                 final = _last(was, consumed)
@@ -157,7 +170,7 @@ class Account:
     def export(self) -> list[Any]:
         """Everything, as plain data that JSON can carry."""
         return [
-            self.counted, self.life, self.main, list(self.members.values()), self.held, self.group, self.throttled,
+            self.counted, self.life, self.main, list(self.members.items()), self.held, self.group, self.throttled,
             self.stalled,
         ]  # fmt: skip
 
@@ -165,8 +178,9 @@ class Account:
     def restored(cls, state: Sequence[Any]) -> Account:
         """An account that goes on where `export` was. TypeError, ValueError or IndexError for what is none."""
         one = cls(four(state[0]))
-        one.life, one.main = int(state[1]), int(state[2])
-        one.members = {member[0]: Member(*member) for member in state[3]}
+        pid, started = map(int, state[2])
+        one.life, one.main = int(state[1]), (pid, started)
+        one.members = {int(place): Member(*member) for place, member in state[3]}
         one.held = four(state[4]) if any(state[4]) else NOTHING
         one.group = _group(state[5])
         one.throttled = state[6]

@@ -77,7 +77,7 @@ class Census:
         """
         self._keep(view)
         living = {key: unit for key, unit in view.units.items() if _lives(unit, ends.get(key, ()))}
-        scan = self._proc.scan(self._known(), {unit.pid for unit in living.values()})
+        scan = self._proc.scan(self._known(), {unit.pid or 0 for unit in living.values()})
         mains = self._mains(living, scan)
         alone = self._alone()
         trees = self._trees(view, mains, scan, alone)

@@ -9,25 +9,28 @@ from metrics.sampler.snapshot import Figures, Member, Members, four, there, tota
 
 
 class Top(NamedTuple):
-    """A main process. `held` is missing below it since before; of one that is `whole` no parts are known."""
+    """A main process, and its `place` among the members now. `held` is missing below it since before.
 
-    pid: int
+    One that is not there any more is `gone`, as it was last seen: of its end, only totals are known.
+    """
+
+    place: int
     held: Figures
-    whole: bool
+    gone: Member | None
 
 
 def unabsorbed(before: Members, now: Members, top: Top) -> tuple[Figures, Figures]:
     """What is missing from `now` and in no ancestor's growth: below nobody who is left, and below a whole top."""
     lost, above = [0] * 4, [0] * 4
-    needs: dict[int, list[int]] = {top.pid: list(top.held)} if any(top.held) else {}
-    for was in before.values():
-        if not there(was, now):
-            heir = _heir(was, before, now)
+    needs: dict[int, list[int]] = {top.place: list(top.held)} if any(top.held) else {}
+    for pid, was in before.items():
+        if was is not top.gone and not there(pid, was, now):
+            heir = _heir(was, before, now, top)
             _add(lost if heir is None else needs.setdefault(heir, [0] * 4), total(was))
     while needs:
         pid = max(needs, key=lambda one: _depth(one, now))
-        whole = top.whole and pid == top.pid
-        rest = _short(needs.pop(pid), before.get(pid), now[pid], parts=not whole)
+        whole = top.gone is not None and pid == top.place
+        rest = _short(needs.pop(pid), top.gone if whole else before.get(pid), now[pid], parts=not whole)
         parent = now[pid].parent
         if whole:
             _add(above, rest)
@@ -52,16 +55,18 @@ def _short(need: Sequence[int], was: Member | None, now: Member, *, parts: bool)
     return a, b, c, d
 
 
-def _heir(gone: Member, before: Members, now: Members) -> int | None:
+def _heir(gone: Member, before: Members, now: Members, top: Top) -> int | None:
     """The nearest ancestor that is still there: who waited for `gone` is it, or above it. None where there is none."""
     pid = gone.parent
     for _ in range(len(before) + 1):
-        one = now.get(pid)
-        if one is not None and one.started <= gone.started:
-            return pid
-        link = before.get(pid)
+        one, link = now.get(pid), before.get(pid)
         if link is None:
-            return None
+            # Not seen last time, though it was there, if it is older.
+            return pid if one is not None and one.started <= gone.started else None
+        if one is not None and one.started == link.started:
+            return pid
+        if link is top.gone:
+            return top.place
         pid = link.parent
     return None
 

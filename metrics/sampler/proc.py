@@ -69,6 +69,7 @@ class Proc:
         self._failed, self._aside, self._root = failed, aside, root
         self._nobodys: dict[int, tuple[int, Entry]] = {}
         self._turn = 0
+        self._texts: dict[bytes | None, Entry] = {}
         self.counts_io = os.path.exists(f"{root}/self/io")
         # Linux 6.2 tells the number of descriptors as the size of their directory; 0 where it does not.
         self._sized = os.path.exists(f"{root}/self/fd") and os.stat(f"{root}/self/fd").st_size > 0
@@ -80,6 +81,7 @@ class Proc:
         """
         scan = Scan({}, {}, set(), {})
         everyone, readings, blind, inodes = scan
+        texts, self._texts = self._texts, {}
         self._turn = (self._turn + 1) % TURNS
         with os.scandir(self._root) as folders:
             for folder in folders:
@@ -93,11 +95,14 @@ class Proc:
                     continue
                 started = known.get(pid)
                 reading = self.reading(pid) if started is not None else None
-                entry = self.entry(pid, blind)
-                if entry is not None:
+                text = self._text(pid, blind)
+                # Of a process that did nothing the text is the same: most are, and it need not be read again.
+                entry = texts[text] if text in texts else self._entry(pid, text, blind)
+                if entry is not None and text is not None:
                     everyone[pid] = entry
                     if reading is not None and entry.started == started:
                         readings[pid] = reading
+                        self._texts[text] = entry
                 self._aside()
         return scan
 
@@ -115,12 +120,24 @@ class Proc:
 
     def entry(self, pid: int, blind: set[int] | None = None) -> Entry | None:
         """Look at one process; None if it is gone, or joined to `blind` as one that cannot be looked at."""
+        return self._entry(pid, self._text(pid, blind), blind)
+
+    def _text(self, pid: int, blind: set[int] | None) -> bytes | None:
         try:
             fd = _open(f"{self._root}/{pid}/stat", _FLAGS)
             try:
-                text = _read(fd, _STAT_BYTES)
+                return _read(fd, _STAT_BYTES)
             finally:
                 _close(fd)
+        except OSError as error:
+            if self._counted(error) and blind is not None:
+                blind.add(pid)
+            return None
+
+    def _entry(self, pid: int, text: bytes | None, blind: set[int] | None) -> Entry | None:
+        if text is None:
+            return None
+        try:
             # The command's name stands in parentheses and may itself hold spaces, parentheses and line ends.
             f = text[text.rindex(b")") + 2 :].split(b" ", 22)
             # Not by the class, whose constructor runs Python.
@@ -128,7 +145,7 @@ class Proc:
                 pid, f[0], int(f[1]), int(f[2]), int(f[3]), int(f[11]), int(f[12]), int(f[13]), int(f[14]), int(f[17]),
                 int(f[19]), int(f[21]),
             ))  # fmt: skip
-        except (OSError, ValueError, IndexError) as error:
+        except (ValueError, IndexError) as error:
             if self._counted(error) and blind is not None:
                 blind.add(pid)
             return None

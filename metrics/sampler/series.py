@@ -38,7 +38,8 @@ class Series:
     """One replica. `life`, `main`, `started` tell which main process was its last, `path` its control group."""
 
     __slots__ = (
-        "account", "base", "life", "main", "path", "proportional", "proportional_at", "replica", "share", "started",
+        "account", "base", "life", "main", "path", "proportional", "proportional_at", "replica", "settled", "share",
+        "started",
     )  # fmt: skip
 
     def __init__(self, replica: Replica | None, unit: Unit, carried: Sequence[Any] | None = None) -> None:
@@ -51,6 +52,8 @@ class Series:
         #: The moment that the share of processor time is reckoned from, and what was counted then.
         self.base = (usage.at, cpu) if usage is not None else (unit.started_at, cpu)
         self.share: float | None = None
+        #: What the account was last brought up to date with, where that was all there was to it.
+        self.settled: tuple[int, int, Sequence[tuple[Entry, Reading]]] | None = None
         self.proportional: int | None = None
         self.proportional_at: float | None = None
 
@@ -59,13 +62,17 @@ class Series:
         self.life, self.main, self.started, self.path = life, entry.pid, entry.started, path
 
     def settle(self, unit: Unit, tree: Tree, ends: Ends) -> None:
-        """Bring the counters up to date."""
+        """Bring the counters up to date. A replica that did nothing since the last pass costs a comparison."""
+        if not ends and tree.group is None and not tree.blind and (unit.life, tree.main, tree.found) == self.settled:
+            return
+        self.settled = None if ends or tree.group is not None or tree.blind else (unit.life, tree.main, tree.found)
         members = {entry.pid: _member(entry, reading) for entry, reading in tree.found}
         before = self.account.members
         for pid in tree.blind:
             if pid in before and pid not in members:
                 members[pid] = before[pid]
-        self.account.step(unit.life, tree.main, members, ends, tree.group)
+        main = (tree.main, self.started if self.life == unit.life else 0)
+        self.account.step(unit.life, main, members, ends, tree.group)
 
     def usage(self, tree: Tree, at: float, *, counts_io: bool, pressure: bool) -> Usage:
         """Everything, as of `at`."""

@@ -16,7 +16,7 @@ NOTHING: Figures = (0, 0, 0, 0)
 
 
 class Member(NamedTuple):
-    """One process at the moment of a snapshot; `started` is in any unit that tells it from others of its pid.
+    """One process at the moment of a snapshot; `pid` and `started` are its identity.
 
     `user`, `system`, `read` and `written` are totals; the bytes are None where they could not be read. `waited_user`
     and `waited_system` are the part of those that came from children.
@@ -47,6 +47,9 @@ class Group(NamedTuple):
 
 #: Where a group stands that was just made.
 NO_GROUP = Group(0, 0, 0, 0, 0, 0, (0, 0, 0))
+#: A process: its pid, and its start time in any unit that tells it from others of its pid.
+Identity = tuple[int, int]
+NOBODY: Identity = (0, 0)
 #: A tree at one moment, by pid.
 Members = Mapping[int, Member]
 
@@ -107,9 +110,9 @@ def sum_of(members: Members) -> Figures:
     return user, system, read, written
 
 
-def there(was: Member, now: Members) -> bool:
+def there(pid: int, was: Member, now: Members) -> bool:
     """Whether this very process is still there: its pid, with its start time."""
-    one = now.get(was.pid)
+    one = now.get(pid)
     return one is not None and one.started == was.started
 
 
