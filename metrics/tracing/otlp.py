@@ -8,6 +8,7 @@ It also keeps why the last request failed, for our one line about an outage: wha
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -121,7 +122,7 @@ class Cord:
         with self._lock:
             if self._severed:
                 fresh.close()
-                raise OSError("cut off")
+                raise OSError(errno.ECANCELED, "cut off")
             self._drop()
             self._held = fresh.dup()
 

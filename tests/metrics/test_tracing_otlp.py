@@ -211,6 +211,25 @@ def test_a_bad_collector_does_not_delay_the_end(
         assert 0 == rig.told.counts["exported"]
 
 
+def test_one_last_try() -> None:
+    """When the first of the last batches fails, the others are not tried: they would delay the daemon's end."""
+    asked: list[None] = []
+
+    def refuse() -> int:
+        asked.append(None)
+        return 503
+
+    with collector(refuse) as there:
+        rig = Rig({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "5"}, endpoint=there.url)
+        rig.come_and_go()
+        for _ in range(4):
+            rig.tracing.reloaded(time.monotonic(), "a", "b", 1, 0)
+        rig.tracing.start()
+        assert rig.tracing.stop(5.0)
+    assert 1 == len(asked)
+    assert 4 + 4 + 1 + 2 == rig.told.counts["failed"] + rig.told.counts["dropped"]
+
+
 @pytest.mark.slow
 def test_what_drips_is_cut_off(made: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that comes drop by drop ends with OTEL_BSP_EXPORT_TIMEOUT, though each read of it is quick."""

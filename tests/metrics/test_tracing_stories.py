@@ -253,6 +253,43 @@ def test_a_job_that_is_stopped() -> None:
     assert (None, "stopped") == (world.last("job.run").error, world.last("job.run").attributes["exit.reason"])
 
 
+def test_a_job_whose_stragglers_are_swept_while_minds_change() -> None:
+    """Its exit is told once, whatever is asked before the last straggler is gone."""
+    world = Traced.of(spec("job", **JOB))
+    world.launched("job")
+    world.dies("job", code=2, left=True)
+    world.stop("job")
+    world.start("job")
+    world.now += 1
+    world.gone("job")
+    run = world.last("job.run")
+    assert (1, "exit") == (events(run).count("process.exited"), run.error)
+    well_formed(world.told.records)
+
+
+def test_a_stop_while_stragglers_are_swept() -> None:
+    """What would have become a respawn is told as the stop that it became."""
+    world = of()
+    world.dies("web", left=True)
+    world.stop("web")
+    world.now += 1
+    world.gone("web")
+    assert ["service.start", "service.stop"] == world.names
+    assert (1.0, "error") == (
+        seconds(world.last("service.stop")), world.last("service.stop").attributes["exit.reason"]
+    )  # fmt: skip
+
+
+def test_what_is_over_is_not_kept() -> None:
+    """However often a service is respawned, no decision about an earlier life stays."""
+    world = of(backoff=Backoff(initial=0.0), give_up=GiveUp(failures=None))
+    for _ in range(50):
+        world.dies("web")
+        world.launched("web")
+    assert 50 == world.names.count("service.respawn")
+    assert 0 == len(world.ledger.sampling)
+
+
 def test_health_and_dependencies_as_causes() -> None:
     """A respawn says whether a failed check or a lost dependency brought it about."""
     world = of()

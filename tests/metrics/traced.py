@@ -154,6 +154,8 @@ def well_formed(records: Sequence[Record]) -> None:
     for record in records:
         assert record.start <= record.end
         assert all(record.start <= event.at <= record.end for event in record.events)
+        exits = [event.at for event in record.events if event.name == "process.exited"]
+        assert len(set(exits)) == len(exits), "an exit is told once"
         assert (record.error is None) or record.attributes["error.type"] == record.error
         if record.parent is not None:
             parent = by_id[record.parent]
