@@ -185,7 +185,8 @@ def main(how: str = "", ends: str = "", *_: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     on_term(how)
     answer(service=os.environ["RESPAWND_SERVICE"], replica=int(os.environ["RESPAWND_REPLICA"]), pid=os.getpid(),
-           at=time.monotonic(), forked=forked(), context=os.environ.get("TRACEPARENT", ""))  # fmt: skip
+           at=time.monotonic(), forked=forked(), context=os.environ.get("TRACEPARENT", ""),
+           number=int(os.environ["RESPAWND_LIFE"].rpartition("-")[2]))  # fmt: skip
     if doomed(os.environ["SOAK_DOOM"] + os.environ["RESPAWND_SERVICE"]):
         leave(7)
     if ends:

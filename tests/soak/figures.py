@@ -70,7 +70,7 @@ class Show:
         """In a quiet moment, hold the page and what Prometheus has stored against the truth."""
         quiet = time.time()
         sampled = eventually(lambda: self._sampled(quiet), what="a sample of the resources")
-        for one in (sampled, self._stored(quiet)):
+        for one in (sampled, self._stored(time.time())):
             self.verdict.place = f"{name}, {one.source}"
             checks.check(self.play, one, self.verdict)
             resources.check(self.play, one, self.verdict)

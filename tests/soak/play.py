@@ -130,10 +130,10 @@ class Play:
             if running and life.up is None:
                 grace = GRACE if life.key[0] == "graced" else 0.0
                 life.up = (life.forked + grace, self.picture.answered)
-            elif not running and life.down is None and (life.up is not None or life.gone is not None):
-                life.down = (life.said_at if life.doomed is None else life.doomed, self.picture.answered)
-            if life.gone is not None and (row is None or row["pid"] != life.pid):
+            if life.gone is not None and _reaped(life, row):
                 life.reaped = self.picture.answered
+            if not running and life.down is None and (life.up is not None or life.reaped is not None):
+                life.down = (life.said_at if life.doomed is None else life.doomed, self.picture.answered)
 
     def _recent(self) -> Iterable[Life]:
         """All lives whose end has not been seen on a picture; a new one is told to the ledger first."""
@@ -175,6 +175,13 @@ class Play:
                 life.used = max(life.used, used(life.pid))
             spent += life.used
         return Span(spent, spent + grace * len(lives))
+
+
+def _reaped(life: Life, row: dict[str, Any] | None) -> bool:
+    """Whether the daemon knows that a life is over; one that is so short may be over before it knows of the life."""
+    if row is None or row["life"] > life.number:
+        return True
+    return bool(row["life"] == life.number and row["pid"] is None and row["phase"] != "launching")
 
 
 def _up(life: Life, now: Span) -> Span:

@@ -19,15 +19,17 @@ Key = tuple[str, int]
 
 @define(eq=False)
 class Life:
-    """One process of a service. `doomed` is when the script was about to end it, `gone` when its end was seen.
+    """One process of a service; `number` is what the daemon calls it.
 
-    `forked` is a moment before which it was not there, `up` bounds the moment at which it was up, `down` that at which
-    it no longer was, and `reaped` is when a picture first was without it. `context` is the traceparent that it was
-    given, `used` its processor time as last known, `held` the bytes that it was told to hold, `brood` counts those that
-    it leaves behind, and `retired` says that its replica is no more.
+    Moments: `doomed`, when the script was about to end it; `gone`, when its end was seen; `reaped`, when a picture
+    first showed that the daemon knew; `forked`, one before which it was not there. `up` bounds that at which it was up,
+    `down` that at which it no longer was. `context` is the traceparent that it was given, `used` its processor time as
+    last known, `held` the bytes that it was told to hold, `brood` counts those that it leaves behind, and `retired`
+    says that its replica is no more.
     """
 
     key: Key
+    number: int
     pid: int
     said_at: float
     forked: float
@@ -116,7 +118,7 @@ class Stage:
         before = self.lives.setdefault(key, [])
         # Where a user or a limit is asked for, a process is forked before it is needed.
         least = max(word["forked"], (before[-1].doomed or before[-1].said_at) if before else 0.0)
-        life = Life(key, word["pid"], word["at"], least, sock, context=word["context"])
+        life = Life(key, word["number"], word["pid"], word["at"], least, sock, context=word["context"])
         before.append(life)
         if rest:
             life.heard(rest)
