@@ -12,11 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metrics.exposition.own import identify, install
 from metrics.recorder import Recorder
-from metrics.tracing import Tracing
 from supervisor.config import Config
 from supervisor.control.server import Server
 from supervisor.core.model import UnitKey
@@ -28,6 +27,9 @@ from supervisor.host.mailbox import Mailbox
 from supervisor.host.output import OutputThread
 from supervisor.host.pulse import Pulses
 from supervisor.version import VERSION
+
+if TYPE_CHECKING:
+    from metrics.tracing import Tracing
 
 Samples = list[tuple[tuple[str, ...], float]]
 _ENDLESS = float("inf")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -17,7 +17,6 @@ from metrics.exposition import Exposition, Page
 from metrics.recorder import Recorder
 from metrics.recorder.store import Usage
 from metrics.sampler import Sampler, SamplerSettings
-from metrics.tracing import Identity, Tracing, enabled
 from supervisor import instruments
 from supervisor.config import Config
 from supervisor.config.settings import MetricsSettings
@@ -37,6 +36,9 @@ from supervisor.host.thread import attend
 from supervisor.host.watch import Watch
 from supervisor.loop import LONGEST
 from supervisor.version import VERSION
+
+if TYPE_CHECKING:
+    from metrics.tracing import Tracing
 
 #: Seconds: `status` and its like get figures no older than this: less than what a restart takes to settle.
 FRESH = 0.5
@@ -84,13 +86,20 @@ class Telemetry:
             also=(lambda: self._watch.look(time.monotonic()), *also),
             attend=partial(attend, pulses=pulses, nice=_NICE),
         )
-        self._tracing: Tracing | None = None
-        if enabled(config.tracing, environ):
-            identity = Identity(VERSION, config.daemon.state_dir)
-            self._tracing = Tracing(config.tracing, identity, self._recorder, environ, pulse=pulses.expect("spans"))
+        self._tracing = self._tracer(config, environ)
         self._exposition = Exposition(self._recorder, view)
         instruments.describe(self._recorder, config)
         self.loaded(config, config, self._began)
+
+    def _tracer(self, config: Config, environ: Mapping[str, str]) -> Tracing | None:
+        if config.tracing.exporter == "off":
+            return None
+        from metrics.tracing import Identity, Tracing, enabled  # noqa: PLC0415 - 5 ms that only who traces pays
+
+        if not enabled(config.tracing, environ):
+            return None
+        identity, pulse = Identity(VERSION, config.daemon.state_dir), self._pulses.expect("spans")
+        return Tracing(config.tracing, identity, self._recorder, environ, pulse=pulse)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
