@@ -23,7 +23,7 @@ from metrics.tracing.ids import Context, Ids, traceparent
 from metrics.tracing.ledger import Ledger, Sink
 from metrics.tracing.pipeline import Exporter, Pipeline, bounds
 from metrics.tracing.sampling import Sampling, head
-from metrics.tracing.sinks import Identity, Settings, disabled, maker, missing
+from metrics.tracing.sinks import Identity, Settings, disabled, maker
 from supervisor.core.events import Event, Origin, Shutdown
 from supervisor.core.model import Kind, UnitKey
 from supervisor.core.ports import Fact
@@ -253,4 +253,4 @@ def _offset() -> int:
     return time.time_ns() - time.monotonic_ns()
 
 
-__all__ = ["Identity", "Settings", "Tracing", "enabled", "missing"]
+__all__ = ["Identity", "Settings", "Tracing", "enabled"]

@@ -6,17 +6,11 @@ export because of OTEL_TRACES_EXPORTER in its environment would surprise everybo
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from metrics.tracing.pipeline import Exporter
-
-log = logging.getLogger("respawnd.tracing")
-
-_PACKAGE = "opentelemetry-exporter-otlp-proto-http"
-_MODULE = "opentelemetry.exporter.otlp.proto.http"
 
 
 class Settings(Protocol):
@@ -44,21 +38,6 @@ class Identity(NamedTuple):
 
     version: str
     state_dir: str
-
-
-def missing(settings: Settings) -> str | None:
-    """Why these settings cannot be served here, with the key, in words for a refusal; None when they can."""
-    if settings.exporter == "file" and not settings.file:
-        return 'tracing.file: needed where tracing.exporter is "file"'
-    if settings.exporter != "otlp":
-        return None
-    from importlib.util import find_spec  # noqa: PLC0415 - a daemon without tracing has no use for it
-
-    try:
-        found = find_spec(_MODULE) is not None
-    except ModuleNotFoundError:
-        found = False
-    return None if found else f"tracing.exporter: otlp needs {_PACKAGE}: pip install 'respawnd[otlp]'"
 
 
 def disabled(environ: Mapping[str, str]) -> bool:

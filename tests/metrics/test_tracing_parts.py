@@ -21,7 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from opentelemetry.sdk.trace import sampling as sdk_sampling
 
 from metrics import tracing
-from metrics.tracing import Identity, Tracing, enabled, missing
+from metrics.tracing import Identity, Tracing, enabled
 from metrics.tracing.ids import Context, Ids, parsed, traceparent
 from metrics.tracing.jsonl import JsonLines
 from metrics.tracing.otlp import target
@@ -313,17 +313,6 @@ def test_the_loop_pays_for_an_append(tmp_path: Path) -> None:
     one._asleep = True
     told_of(one, "web")
     assert wakes
-
-
-def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the exporter's package, otlp is refused in words that say what to do; a file needs a name."""
-    assert None is missing(settings("otlp"))
-    assert None is missing(settings("off"))
-    assert None is missing(settings("file", file="/x"))
-    assert str(missing(settings("file"))).startswith("tracing.file: needed")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    words = "tracing.exporter: otlp needs opentelemetry-exporter-otlp-proto-http: pip install 'respawnd[otlp]'"
-    assert words == missing(settings("otlp"))
 
 
 def test_what_switches_it_off() -> None:
