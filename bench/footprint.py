@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from bench import proc, scrape
-from bench.figures import OURS, Bound, Row, Target
+from bench.figures import OURS, Bound, Row, Target, median
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def rows(what: str, readings: Sequence[Footprint], work: int) -> list[Row]:
 
 
 def _memory(what: str, kind: str, readings: Sequence[Footprint], work: int) -> Row:
-    """Give what a line through the readings says was added between the first and the last."""
+    """Give what the slope of the readings says was added between the first and the last."""
     kib = [reading.kib[kind] for reading in readings]
     grown = _slope(kib) * (len(kib) - 1)
     note = f"{grown * 1024 / work:.1f} bytes each; readings {' '.join(str(size) for size in kib)} KiB"
@@ -88,10 +89,12 @@ def _memory(what: str, kind: str, readings: Sequence[Footprint], work: int) -> R
 
 
 def _slope(values: Sequence[float]) -> float:
-    """Give the slope of the line of least squares through values that are one apart."""
-    middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
-    spread = sum((at - middle) ** 2 for at in range(len(values)))
-    return sum((at - middle) * (value - mean) for at, value in enumerate(values)) / spread
+    """Give the median of the slopes between any two values, which are one apart (Theil and Sen).
+
+    What happens once, such as an allocator taking another megabyte, is no growth; what goes on is.
+    """
+    slopes = [(after - before) / (j - i) for (i, before), (j, after) in combinations(enumerate(values), 2)]
+    return median(slopes)
 
 
 def _entries(pids: Sequence[int], folder: str) -> int:
