@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from metrics.recorder import Recorder
-from metrics.recorder.store import Replica, Service, Usage, moved_on
+from metrics.recorder.store import Replica, Service, Usage
 from supervisor.core.model import UnitSpec
 from supervisor.core.state import Unit
 from supervisor.core.view import FleetView
@@ -80,8 +80,9 @@ def _availability(service: Service, now: float) -> tuple[float, float]:
     carried out; the page has then shown a little more than came true, and the counter waits there until time catches
     up.
     """
-    running, _, wished, _, _ = moved_on(service.span, now)
-    total = running, wished
+    running, up, wished, wants, last = service.span
+    passed = now - last
+    total = (running + up * passed, wished + wants * passed) if passed > 0 else (running, wished)
     shown = service.shown
     if shown is not None and (total[0] < shown[0] or total[1] < shown[1]):
         total = max(total[0], shown[0]), max(total[1], shown[1])

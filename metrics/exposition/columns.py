@@ -43,9 +43,12 @@ def _start_time(batch: Batch) -> list[str]:
 
 def _uptime(batch: Batch) -> list[str]:
     now, running = batch.now, State.RUNNING
-    return tails_of_seconds([
-        now - unit.started_at if unit.state is running and unit.started_at is not None else 0.0 for unit in batch.units
-    ])
+    return tails_of_seconds(
+        [
+            now - unit.started_at if unit.state is running and unit.started_at is not None else 0.0
+            for unit in batch.units
+        ]
+    )
 
 
 def _last_exit_code(batch: Batch) -> Iterator[str]:
@@ -68,9 +71,7 @@ def _backoff(batch: Batch) -> list[str]:
 def _next_start(batch: Batch) -> list[str]:
     offset = batch.offset
     return [
-        NO_TAIL
-        if unit.deadline is None or unit.state not in _SLEEPING
-        else tails_of_times([unit.deadline + offset])[0]
+        NO_TAIL if unit.deadline is None or unit.state not in _SLEEPING else tails_of_times([unit.deadline + offset])[0]
         for unit in batch.units
     ]
 
@@ -90,22 +91,21 @@ def _desired_seconds(batch: Batch) -> list[str]:
 
 
 def _budget(batch: Batch) -> list[str]:
-    return [
-        TAILS[allowed] if (allowed := spec.give_up.failures) is not None else _ENDLESS for spec in batch.specs
-    ]
+    return [TAILS[allowed] if (allowed := spec.give_up.failures) is not None else _ENDLESS for spec in batch.specs]
 
 
 def _budget_left(batch: Batch) -> Iterator[str]:
+    now = batch.now
     for spec, members in zip(batch.specs, batch.members, strict=True):
-        allowed = spec.give_up.failures
-        if allowed is None:
+        policy = spec.give_up
+        if policy.failures is None:
             yield _ENDLESS
             continue
-        spent = 0
+        spent, begin = 0, now - policy.within
         for unit in members:
-            if unit.failures:
-                spent = max(spent, len(recent(unit.spec.give_up, unit.failures, batch.now)))
-        yield TAILS[max(0, allowed - spent)]
+            if unit.failures and unit.failures[-1] > begin:
+                spent = max(spent, len(recent(policy, unit.failures, now)))
+        yield TAILS[max(0, policy.failures - spent)]
 
 
 def _escalations(batch: Batch) -> list[str]:

@@ -2,14 +2,16 @@
 
 Rules: nothing of the library is imported before that (100 ms, several MB). The registry refuses names of our catalogue
 (ValueError, "Duplicated timeseries"), so that no page can hold a family twice. `_created` series are off: they double
-the series of counters, and Prometheus reads them only behind a flag.
+the series of counters, and Prometheus reads them only behind a flag. A collector runs in a thread of its own and costs
+no family but its own: one that raises is passed over, one that does not end in time is left behind, and passed over
+until it has ended.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metrics.catalog import FAMILIES
 
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
+#: Seconds that a page waits for collectors that do not end, unless its scraper gives it less.
+LONGEST = 5.0
 _END = b"# EOF\n"
 _lock = threading.Lock()
-_registry: CollectorRegistry | None = None
+_registry: Any = None  # a CollectorRegistry with `members`, its collectors in order
 
 
 class _Reserved:
@@ -37,32 +41,122 @@ class _Reserved:
         return ()
 
 
+def _made() -> Any:
+    """Make the registry: the library's, but it tells its collectors."""
+    from prometheus_client import (  # noqa: PLC0415 - see the module's rules
+        CollectorRegistry,
+        disable_created_metrics,
+    )
+
+    class Users(CollectorRegistry):
+        members: tuple[Any, ...] = ()
+
+        def register(self, collector: Any) -> None:
+            super().register(collector)
+            self.members = (*self.members, collector)
+
+        def unregister(self, collector: Any) -> None:
+            super().unregister(collector)
+            self.members = tuple(one for one in self.members if one is not collector)
+
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own
+    made = Users(auto_describe=True)
+    made.register(_Reserved())
+    made.members = ()
+    return made
+
+
 def registry() -> CollectorRegistry:
     """Return the registry whose collectors are on every page after our own families; from any thread."""
     global _registry  # noqa: PLW0603 - one for the process, as prometheus-client's own
     with _lock:
         if _registry is None:
-            from prometheus_client import (  # noqa: PLC0415 - see the module's rules
-                CollectorRegistry,
-                disable_created_metrics,
-            )
-
-            disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own
-            made = CollectorRegistry(auto_describe=True)
-            made.register(_Reserved())
-            _registry = made
-        return _registry
+            _registry = _made()
+        found: CollectorRegistry = _registry
+        return found
 
 
-def users(names: frozenset[str], *, openmetrics: bool) -> bytes:
+class _Source(NamedTuple):
+    """What is collected in one go; `key` tells it from others while it does not end."""
+
+    key: int | str
+    name: str
+    collector: Any
+
+
+class _Pass(threading.Thread):
+    """One pass over collectors, as far as it comes."""
+
+    def __init__(self, sources: Sequence[_Source], render: Callable[[Any], bytes]) -> None:
+        super().__init__(name="respawnd-collect", daemon=True)
+        self._sources, self._render = sources, render
+        self.texts: list[bytes] = []
+        self.failed: list[tuple[str, Exception]] = []
+        self.begun = 0
+        self.left_behind = False
+
+    def run(self) -> None:
+        """Render one collector after the other; what is left behind stops after the present one."""
+        for source in self._sources:
+            if self.left_behind:
+                return
+            self.begun += 1
+            try:
+                text = self._render(source.collector).removesuffix(_END)
+            except Exception as error:  # noqa: BLE001 - whatever a user's collector raises costs its own families alone
+                self.failed.append((source.name, error))
+            else:
+                self.texts.append(text)
+
+
+#: Passes left behind, by what they hang in.
+_hanging: dict[int | str, _Pass] = {}
+
+
+def users(
+    names: frozenset[str], *, openmetrics: bool, patience: float = LONGEST
+) -> tuple[bytes, list[tuple[str, Exception]]]:
     """Render the users' families by the library, without the end mark; nothing while nobody asked for the registry.
 
-    Raises what a collector raises.
+    Takes at most `patience` seconds; for one render at a time. Also returns what failed, by the collector's name.
     """
     if _registry is None:
-        return b""
+        return b"", []
     from prometheus_client import exposition  # noqa: PLC0415 - see the module's rules
     from prometheus_client.openmetrics import exposition as open_exposition  # noqa: PLC0415 - see the module's rules
 
     render: Callable[[Any], bytes] = open_exposition.generate_latest if openmetrics else exposition.generate_latest
-    return render(_registry.restricted_registry(names) if names else _registry).removesuffix(_END)
+    sources = [_Source(id(one), type(one).__name__, one) for one in _registry.members]
+    if names:
+        sources = [_Source("", "registry", _registry.restricted_registry(names))] if sources else []
+    return _collected(sources, render, patience)
+
+
+def _collected(
+    sources: Sequence[_Source], render: Callable[[Any], bytes], patience: float
+) -> tuple[bytes, list[tuple[str, Exception]]]:
+    """Pass over the sources; where one does not end within half of what is left, go on with those after it."""
+    for key in [key for key, one in _hanging.items() if not one.is_alive()]:
+        del _hanging[key]
+    failed: list[tuple[str, Exception]] = [
+        (source.name, TimeoutError("has not ended since an earlier page"))
+        for source in sources
+        if source.key in _hanging
+    ]
+    left = [source for source in sources if source.key not in _hanging]
+    texts: list[bytes] = []
+    while left:
+        patience /= 2
+        one = _Pass(left, render)
+        one.start()
+        one.join(patience)
+        one.left_behind = True
+        texts += one.texts
+        failed += one.failed
+        if not one.is_alive():
+            break
+        stuck = left[max(0, one.begun - 1)]
+        _hanging[stuck.key] = one
+        failed.append((stuck.name, TimeoutError(f"has not ended within {patience:.3g} s")))
+        left = left[one.begun :]
+    return b"".join(texts), failed

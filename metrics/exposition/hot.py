@@ -12,11 +12,11 @@ from itertools import islice
 from metrics.catalog import Family
 from metrics.exposition.batch import BATCH, Batch
 from metrics.exposition.columns import OF_REPLICAS, OF_SERVICES, column
-from metrics.exposition.patterns import LATENCY, LINES, OF_SEVERAL_LINES, marked_latency
+from metrics.exposition.patterns import LATENCY, LINES, OF_SEVERAL_LINES, PHASE, marked_latency
 
 HOT: frozenset[str] = frozenset((*OF_REPLICAS, *OF_SERVICES, *OF_SEVERAL_LINES))
 #: Services in one piece of text, where a batch would take too long.
-_FEWER = {LATENCY: BATCH // 4, "respawnd_service_respawn_phase_seconds_total": BATCH // 4}
+_FEWER = {LATENCY: BATCH // 8, PHASE: BATCH // 8}
 
 
 def render(family: Family, batch: Batch, *, openmetrics: bool = False) -> Iterator[tuple[str, int]]:

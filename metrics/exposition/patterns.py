@@ -13,7 +13,16 @@ from typing import Any
 from metrics.catalog import BY_NAME, PHASES, REASONS, RESULTS, STREAMS, TRIGGERS
 from metrics.exposition.batch import Batch
 from metrics.exposition.resources import CPU, PRESSURE, cpu, pressure
-from metrics.exposition.text import NO_TAIL, TAILS, bucket_bounds, exemplar, opening, rounded, tails_of_seconds, whole
+from metrics.exposition.text import (
+    NO_TAIL,
+    TAILS,
+    bucket_bounds,
+    exemplar,
+    opening,
+    rounded,
+    tails_of_bytes,
+    tails_of_seconds,
+)
 from metrics.recorder.store import NO_PHASES, Exemplars, Observed, Service
 from supervisor.core.model import UnitSpec
 
@@ -101,8 +110,8 @@ def marked_latency(batch: Batch) -> list[str]:
     return [latency(service.label, service.latency, service.exemplars) for service in batch.services]
 
 
-_PHASE = "respawnd_service_respawn_phase_seconds_total"
-_PHASE_HEADS = [opening(_PHASE, [("phase", word)]) for word in PHASES]
+PHASE = "respawnd_service_respawn_phase_seconds_total"
+_PHASE_HEADS = [opening(PHASE, [("phase", word)]) for word in PHASES]
 _NO_PHASES = _between(_PHASE_HEADS, [NO_TAIL] * len(PHASES))
 
 
@@ -139,17 +148,19 @@ def _spawns(batch: Batch) -> Iterator[str]:
 
 
 _OUTPUT = "respawnd_service_log_bytes_total"
-_OUT, _ERR = (f',stream="{word}"}} ' for word in STREAMS)
+_OUT, _ERR = (f',stream="{word}"' for word in STREAMS)
 
 
-def _output(batch: Batch) -> Iterator[str]:
-    for service in batch.services:
-        label, (out, err) = service.label, service.output
-        yield f"{_OUTPUT}{{{label}{_OUT}{whole(out)}\n{_OUTPUT}{{{label}{_ERR}{whole(err)}\n"
+def _output(batch: Batch) -> list[str]:
+    out, err = (tails_of_bytes([service.output[stream] for service in batch.services]) for stream in (0, 1))
+    return [
+        f"{_OUTPUT}{{{label}{_OUT}{one}{_OUTPUT}{{{label}{_ERR}{other}"
+        for label, one, other in zip(batch.titles, out, err, strict=True)
+    ]
 
 
-_READY = "respawnd_service_ready_latency_seconds"
-_NOT_READY = _between([f"{_READY}_count{{", f"{_READY}_sum{{"], [NO_TAIL, NO_TAIL])
+READY = "respawnd_service_ready_latency_seconds"
+_NOT_READY = _between([f"{READY}_count{{", f"{READY}_sum{{"], [NO_TAIL, NO_TAIL])
 
 
 def _ready(batch: Batch) -> Iterator[str]:
@@ -157,7 +168,7 @@ def _ready(batch: Batch) -> Iterator[str]:
         times, total = service.ready
         label = service.label
         if times:
-            yield f"{_READY}_count{{{label}{TAILS[times]}{_READY}_sum{{{label}}} {rounded(total, 6)}\n"
+            yield f"{READY}_count{{{label}{TAILS[times]}{READY}_sum{{{label}}} {rounded(total, 6)}\n"
         else:
             yield label.join(_NOT_READY)
 
@@ -191,11 +202,11 @@ OF_SEVERAL_LINES: Mapping[str, Callable[[Batch], Iterable[str]]] = {
     EXITS: _exits,
     _SPAWNS: _spawns,
     LATENCY: _latency,
-    _PHASE: _phases,
-    _READY: _ready,
+    PHASE: _phases,
+    READY: _ready,
     CPU: cpu,
     PRESSURE: pressure,
     _OUTPUT: _output,
 }
 #: Lines that each service has of them, where that does not depend on its values.
-LINES: Mapping[str, int] = {_INFO: 1, _SPAWNS: 2, LATENCY: len(_HEADS), _PHASE: len(PHASES), _READY: 2, _OUTPUT: 2}
+LINES: Mapping[str, int] = {_INFO: 1, _SPAWNS: 2, LATENCY: len(_HEADS), PHASE: len(PHASES), READY: 2, _OUTPUT: 2}

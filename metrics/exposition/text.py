@@ -76,7 +76,9 @@ class _Tails(dict[float, str]):
         return f"}} {number(value)}\n"
 
 
-TAILS: Mapping[float, str] = _Tails({value: f"}} {value}.0\n" for value in range(-64, 1024)})
+#: Signals, small counts, and the usual limits of open files.
+_USUAL = (*range(-64, 1024), 1024, 4096, 65_536, 524_288, 1_048_576)
+TAILS: Mapping[float, str] = _Tails({value: f"}} {number(value)}\n" for value in _USUAL})
 NO_TAIL = TAILS[0]
 
 
