@@ -58,14 +58,14 @@ def comes_back(play: Play, dead: Life, trigger: str, least: float = 0.0) -> Sear
     """The dead one is replaced for `trigger`, not before `least` seconds after its exit."""
     exited = play.ledger.last_exit[dead.key].at
     life = yield from lives(play, dead.key, dead)
-    play.ledger.respawned(life, trigger, Span(least, life.said_at - exited.least))
+    play.ledger.respawned(life, trigger, Span(least, life.known - exited.least))
     return life
 
 
 def was_slow(play: Play, dead: Life, life: Life, phase: str, least: float) -> None:
     """Enter why the respawn that led to `life` took so long: what its trace has to say."""
     exited = play.ledger.last_exit[dead.key]
-    latency = Span(least, life.said_at - exited.at.least)
+    latency = Span(least, life.known - exited.at.least)
     reason = "signal" if exited.code < 0 else "error"
     play.ledger.slow.append(Slow(life, phase, least, latency, "crash", reason, exited.code))
 
@@ -75,7 +75,7 @@ def fails(play: Play, dead: Life, delay: Span) -> Search:
     exited = play.ledger.last_exit[dead.key].at
     yield lambda: bool(_after(play, dead)) and over(_after(play, dead)[0])
     life = _after(play, dead)[0]
-    play.ledger.respawned(life, "crash", Span(delay.least, life.said_at - exited.least))
+    play.ledger.respawned(life, "crash", Span(delay.least, life.known - exited.least))
     buried(play, life, "error", 7, life.said_at)
     return life
 

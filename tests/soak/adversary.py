@@ -72,6 +72,7 @@ class Adversary:
         self.done = 0
         self._play, self._pace = play, pace
         self._roles = list(roles())
+        self._unseen = list({role.act: role for role in self._roles}.values())
         self._under_way: dict[Role, tuple[Act, Callable[[], bool], float]] = {}
         self._next_look = 0.0
 
@@ -114,9 +115,13 @@ class Adversary:
         self._play.look()
 
     def _choose(self) -> None:
-        """Begin an act, or on a bad day as many deaths at once as there can be."""
+        """Begin an act: first what was not shown yet, or on a bad day as many deaths at once as there can be."""
         free = [role for role in self._roles if not any(role.claims & other.claims for other in self._under_way)]
-        if self._play.random.random() < 0.02:
+        new = next((role for role in free if role in self._unseen), None)
+        if new is not None:
+            self._unseen.remove(new)
+            self._begin(new)
+        elif self._play.random.random() < 0.02:
             for role in free:
                 if role.act is acts.killed and not any(role.claims & other.claims for other in self._under_way):
                     self._begin(role)

@@ -21,8 +21,6 @@ LATENCY = f"{S}respawn_latency_seconds"
 PARTS = ("decide", "sweep", "backoff", "queue", "spawn")
 #: A latency that is told apart by a bucket of its own.
 LONG = 1.0
-#: Seconds by which a start time, which the daemon takes when exec is confirmed, may follow the kernel's own.
-EXEC = 0.5
 #: Seconds by which a sum of seconds on the page may be off: each is rounded to the microsecond.
 ROUNDED = 5e-6
 
@@ -124,10 +122,10 @@ def _replica(play: Play, page: Page, verdict: Verdict, key: Key) -> None:
         )
     past = play.stage.lives.get(key)
     if past and not past[-1].retired:
-        began = Span(past[-1].forked + wall - 0.02, min(past[-1].said_at, past[-1].forked + EXEC) + wall)
+        began = Span(past[-1].forked + wall - 0.02, past[-1].known + wall)
         verdict.within(f"{S}start_time_seconds", who, began, page.value(f"{S}start_time_seconds", **labels))
     if life is not None and life.up is not None:
-        age = Span(page.at.least - life.said_at, page.at.most - life.forked + 0.02)
+        age = Span(page.at.least - life.known, page.at.most - life.forked + 0.02)
         verdict.within(f"{S}uptime_seconds", who, age, page.value(f"{S}uptime_seconds", **labels))
     last = play.ledger.last_exit.get(key)
     verdict.same(f"{S}last_exit_code", who, last and last.code, page.value(f"{S}last_exit_code", **labels))
@@ -153,6 +151,10 @@ def _daemon(play: Play, page: Page, verdict: Verdict) -> None:
     for kind in ("launched", "exited", "start", "stop", "restart", "reconfigured"):
         truth = Span(ledger.events[kind], float("inf") if kind in ("start", "stop", "restart") else ledger.events[kind])
         verdict.within("respawnd_events_total", kind, truth, page.value("respawnd_events_total", type=kind))
+    spawned = page.value("respawnd_spawn_duration_seconds_count")
+    verdict.same("respawnd_spawn_duration_seconds_count", "", ledger.events["launched"], spawned)
+    respawned = page.value("respawnd_respawn_overhead_seconds_count")
+    verdict.same("respawnd_respawn_overhead_seconds_count", "", ledger.respawns, respawned)
     failed = page.value("respawnd_events_total", type="launch_failed")
     verdict.within("respawnd_events_total", "launch_failed", total(list(ledger.unspawned.values())), failed)
     for result in ("ok", "error"):

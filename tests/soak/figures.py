@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
@@ -33,6 +33,8 @@ WITH_US = ("setpriv", "--pdeathsig", "TERM")
 #: Families that only ever grow; a Prometheus sees them fall only when a service has left and come back.
 GROWING = ("respawnd_service_.+_total", "respawnd_service_.+_count", "respawnd_events_total")
 
+#: Seconds that spans may wait to be written.
+EXPORT = 15.0
 #: When the last pass over the processes ended, and how long it took.
 SAMPLED = ("respawnd_resource_sample_time_seconds", "respawnd_resource_sample_duration_seconds")
 
@@ -74,6 +76,13 @@ class Show:
             self.verdict.place = f"{name}, {one.source}"
             checks.check(self.play, one, self.verdict)
             resources.check(self.play, one, self.verdict)
+
+    def _comes(self, look: Callable[[], bool]) -> bool:
+        """Whether it becomes true within the time that spans may take to be written."""
+        end = time.monotonic() + EXPORT
+        while not look() and time.monotonic() < end:
+            self.play.stage.pump(0.1)
+        return look()
 
     def _exported(self) -> float | None:
         """Spans that the daemon says it has exported."""
@@ -122,8 +131,10 @@ class Show:
             )
         wanted = {one.trace for one in spans.exemplars(self.prometheus, self.began)}
         file = self.play.cast.directory / "traces.jsonl"
-        eventually(lambda: wanted <= {span.trace for span in spans.spans(file)}, 15, what="all traces in the file")
-        eventually(lambda: self._exported() == len(spans.spans(file)), 15, what="as many spans as are counted")
+        written = self._comes(lambda: wanted <= {span.trace for span in spans.spans(file)})
+        self.verdict.holds("all traces are in the file", written)
+        counted = self._comes(lambda: self._exported() == len(spans.spans(file)))
+        self.verdict.holds("as many spans are in the file as are counted", counted)
         return spans.check(self.play, self.prometheus, self.verdict, self.began)
 
 

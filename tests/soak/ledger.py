@@ -89,6 +89,7 @@ class Ledger:
     requests: Counter[tuple[str, str, str]] = field(factory=Counter)
     events: Counter[str] = field(factory=Counter)
     reloads: Counter[str] = field(factory=Counter)
+    respawns: int = 0
     orphans: int = 0
     strays: int = 0
 
@@ -108,6 +109,7 @@ class Ledger:
         self.restarts[*life.key, trigger] += 1
         if latency is not None:
             self.latencies[life.key[0]].append(latency)
+            self.respawns += 1
 
     def not_launched(self, service: str, times: Span) -> None:
         """Launches of a service failed."""

@@ -190,7 +190,8 @@ def flickers(play: Play, key: Key) -> Act:
 
 def litters(play: Play, key: Key) -> Act:
     """It dies and leaves processes behind: swept before it is respawned, by KILL those that are deaf to TERM."""
-    life, number, deaf = play.life(key), play.random.randint(1, 3), play.random.random() < 0.5
+    life, number = play.life(key), play.random.randint(1, 3)
+    deaf = life.number % 2 == 1
     yield from acts.obeys(life, "litter", number=number, deaf=deaf)
     life.brood += number
     least = SWEEP if deaf else 0.0
@@ -246,9 +247,9 @@ def starts_with_grace(play: Play, key: Key) -> Act:
     if play.random.random() < 0.5:
         yield lambda: play.stage.living(key) is not None
         early = play.life(key)
-        exited = play.ledger.last_exit[key].at
-        play.ledger.respawned(early, "crash", Span(0.0, early.said_at - exited.least))
+        first = play.ledger.last_exit[key].at
         yield from acts.dies(play, early, acts.signalled(signal.SIGKILL), "signal", KILL)
+        play.ledger.respawned(early, "crash", Span(0.0, early.known - first.least))
         life = early
     yield from acts.comes_back(play, life, "crash")
     play.ledger.phases[key[0], "ready"] += Span(GRACE, GRACE + 0.3)

@@ -127,7 +127,7 @@ def _is(slow: Slow, one: Exemplar) -> bool:
     if one.service != slow.life.key[0] or not slow.latency.least <= one.value <= slow.latency.most + 1e-6:
         return False
     wall = time.time() - time.monotonic()
-    return slow.life.forked - 0.1 < one.at - wall < slow.life.said_at + 0.1
+    return slow.life.forked - 0.1 < one.at - wall < slow.life.known + 0.1
 
 
 def _explains(slow: Slow, one: Exemplar, root: Span, trace: list[Span], verdict: Verdict) -> None:
@@ -144,6 +144,8 @@ def _explains(slow: Slow, one: Exemplar, root: Span, trace: list[Span], verdict:
     verdict.within("trace latency", one.trace, around(one.value, 1e-6), root.attributes.get("respawnd.latency_seconds"))
     phases = [root.attributes.get(f"respawnd.{part}_seconds", 0.0) for part in PARTS]
     verdict.within("trace phases", one.trace, around(one.value, 1e-6), sum(phases))
+    took = root.attributes.get(f"respawnd.{slow.phase}_seconds")
+    verdict.within(f"trace {slow.phase}", one.trace, (slow.least, slow.latency.most), took, 1e-3)
     children = [span for span in trace if span.parent == root.span]
     parts = sum(child.seconds for child in children)
     verdict.within("trace children", one.trace, (root.seconds - BETWEEN, root.seconds + 1e-6), parts)

@@ -47,6 +47,14 @@ class Life:
     reaped: float | None = None
     _rest: bytes = b""
 
+    @property
+    def known(self) -> float:
+        """A moment at which the daemon knew that it had come to life."""
+        if self.up is not None:
+            return self.up[1]
+        assert self.reaped is not None, f"{self.key} is not known yet"
+        return self.reaped
+
     def order(self, what: str, **words: Any) -> int:
         """Tell it to do something; the number of answers there will be then."""
         self.sock.sendall(json.dumps({"do": what, **words}).encode() + b"\n")
