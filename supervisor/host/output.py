@@ -66,7 +66,7 @@ class OutputThread:
         self._epoll = select.epoll()
         self._epoll.register(self._mailbox.fd, select.EPOLLIN)
         self._busy_since: float | None = None
-        self._small: list[Capture] = []
+        self._small: dict[Capture, None] = {}
         self._opened_at = 0.0
         self._current: Capture | None = None
         self._relief: Relief | None = None
@@ -102,6 +102,7 @@ class OutputThread:
         """
         capture = self._captures.pop((key, stream), None)
         if capture is not None:
+            self._small.pop(capture, None)  # or a reload a second would keep all that it closed
             self._mailbox.post(partial(self._finish, capture))
 
     def drain(self, key: UnitKey, done: Callable[[], None] = _nothing) -> None:
@@ -139,8 +140,8 @@ class OutputThread:
         could block on us for ever.
         """
         if self._small and self._clock() - self._opened_at >= _SETTLED:
-            self._mailbox.post(partial(self._enlarge, self._small))
-            self._small = []
+            self._mailbox.post(partial(self._enlarge, list(self._small)))
+            self._small = {}
         if self.stalled() < _HANGING or (self._relief is not None and self._relief.running()):
             return
         with contextlib.suppress(OSError, RuntimeError):  # no descriptor or thread left: the next turn tries again
@@ -169,7 +170,7 @@ class OutputThread:
         capture.aim(path, policy)
         capture.uid = uid
         self._captures[key, stream] = self._by_fd[fd] = capture
-        self._small.append(capture)
+        self._small[capture] = None
         self._opened_at = self._clock()
         self._epoll.register(fd, select.EPOLLIN)
         return fd

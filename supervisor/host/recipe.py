@@ -34,7 +34,9 @@ class Plain:
         # As it was written where it has a slash, for a script sees it as its name.
         self.path = os.fsencode(name if "/" in name else program.path)
         self.argv: Vector = vector(_arguments(spec))
-        self.envp: Vector = vector([*[_entry(k, v) for k, v in variables.items()], b""])
+        # What names the unit is nobody else's: kept, it would outlive a service that has left the configuration.
+        shared = [_entry(k, v) if not k.startswith("RESPAWND_") else _spelled(k, v) for k, v in variables.items()]
+        self.envp: Vector = vector([*shared, b""])
         self.cwd = os.fsencode(spec.directory) if spec.directory is not None else None
         self.traced: bool | None = None if environ.TRACE in variables else False
 
@@ -185,7 +187,10 @@ def _limit(limit: Limit) -> tuple[str, int, int, int]:
     return limit.resource, number, soft, hard
 
 
-@lru_cache(maxsize=4096)
-def _entry(name: str, value: str) -> bytes:
-    """One string of an envp. Services share most of theirs."""
+def _spelled(name: str, value: str) -> bytes:
+    """One string of an envp."""
     return os.fsencode(f"{name}={value}")
+
+
+#: Services share most of theirs.
+_entry = lru_cache(maxsize=4096)(_spelled)
