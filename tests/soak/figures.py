@@ -71,8 +71,8 @@ class Show:
     def checkpoint(self, name: str) -> None:
         """In a quiet moment, hold the page and what Prometheus has stored against the truth."""
         quiet = time.time()
-        sampled = eventually(lambda: self._sampled(quiet), what="a sample of the resources")
-        for one in (sampled, self._stored(time.time())):
+        eventually(lambda: self._sampled(quiet), what="a sample of the resources")
+        for one in (scraped(self.play), self._stored(time.time())):
             self.verdict.place = f"{name}, {one.source}"
             checks.check(self.play, one, self.verdict)
             resources.check(self.play, one, self.verdict)
@@ -88,11 +88,11 @@ class Show:
         """Spans that the daemon says it has exported."""
         return scraped(self.play).value("respawnd_trace_spans_total", result="exported")
 
-    def _sampled(self, quiet: float) -> Page | None:
-        """A direct scrape whose resource figures were taken after `quiet`."""
+    def _sampled(self, quiet: float) -> bool:
+        """Whether resource figures were taken after `quiet`: on the next page, while this one may show both kinds."""
         one = scraped(self.play)
         end, took = (one.value(name) for name in SAMPLED)
-        return one if end is None or end - (took or 0.0) > quiet else None
+        return end is None or end - (took or 0.0) > quiet
 
     def _stored(self, quiet: float) -> Page:
         """What Prometheus has of a scrape whose resource figures were taken after `quiet`."""
@@ -102,7 +102,7 @@ class Show:
             end, took = (self.prometheus.value(name, at) for name in SAMPLED)
             return at if end is None or end - (took or 0.0) > quiet else None
 
-        at = eventually(look, what="a sample of the resources in Prometheus")
+        at = self.prometheus.scraped(eventually(look, what="a sample of the resources in Prometheus"))
         rows = self.prometheus.vector('{job="respawnd"}', at)
         took = self.prometheus.value("scrape_duration_seconds", at) or 0.0
         self._scrapes(at)
