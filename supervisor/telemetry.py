@@ -87,7 +87,8 @@ class Telemetry:
             attend=partial(attend, pulses=pulses, nice=_NICE),
         )
         self._tracing = self._tracer(config, environ)
-        self._exposition = Exposition(self._recorder, view)
+        slow = self._tracing.render_slow if self._tracing is not None else None
+        self._exposition = Exposition(self._recorder, view, max_series=config.metrics.max_series, slow=slow)
         instruments.describe(self._recorder, config)
         self.loaded(config, config, self._began)
 
@@ -175,6 +176,7 @@ class Telemetry:
         """Note that `config` was taken in the place of `before`, which took since `began`."""
         instruments.loaded(self._recorder, config)
         self._sampler.configure(_sampled(config.metrics))
+        self._exposition.configure(config.metrics.max_series)
         if self._tracing is not None and before is not config:
             changed = instruments.changed_services(before, config)
             words = instruments.digest(before), instruments.digest(config)
@@ -195,7 +197,7 @@ class Telemetry:
     def page(self, accept: str, encoding: str, names: tuple[str, ...], budget: float | None) -> Page:
         """The metrics page."""
         self._counts.carry(self._view().units)
-        page = self._exposition.page(accept, encoding, names)
+        page = self._exposition.page(accept, encoding, names, budget)
         kernel.trim()
         return page
 
