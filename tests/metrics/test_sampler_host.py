@@ -12,6 +12,7 @@ import pytest
 
 from supervisor.core.model import UnitKey
 from supervisor.core.state import Consumed
+from tests.leaks import wait_for_exit
 from tests.metrics.sampling_host import ACTOR, WEB, Host, referee
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -160,7 +161,7 @@ def test_a_killed_subtree_is_not_forgotten(host: Host) -> None:
     assert before.user + before.system >= 0.1
     host.bury(daemon)
     os.kill(child, signal.SIGKILL)
-    assert main.do(f"at({child}, '1')") is None
+    wait_for_exit(child, 10.0)
     after = host.look()
     assert 1 == after.processes
     assert (after.user, after.system) >= (before.user, before.system)
