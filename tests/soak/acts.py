@@ -22,13 +22,18 @@ Search = Generator[Callable[[], bool], None, Life]
 
 def dies(play: Play, life: Life, blow: Blow, reason: str, code: int, least: float = 0.0) -> Act:
     """`blow` ends a life, not before `least` seconds; for `reason` and with `code`."""
-    life.used = max(life.used, used(life.pid))
-    if life.doomed is None:
-        life.doomed = time.monotonic()
-    begun = life.doomed
+    doom(life)
+    begun = life.doomed or 0.0
     blow(life)
     yield lambda: over(life)
     buried(play, life, reason, code, begun + least)
+
+
+def doom(life: Life) -> None:
+    """Note that it is about to be ended, and what it has used so far."""
+    if life.doomed is None:
+        life.used = max(life.used, used(life.pid))
+        life.doomed = time.monotonic()
 
 
 def over(life: Life) -> bool:

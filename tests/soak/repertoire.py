@@ -277,7 +277,7 @@ def ran(play: Play, key: Key, asked: Span, known: int) -> Act:
 def takes_down(play: Play, key: Key) -> Act:
     """A service dies on which another one is built: that one is restarted too."""
     life, upon = play.life(key), play.life(("upon", 0))
-    life.doomed = upon.doomed = time.monotonic()
+    acts.doom(upon)
     yield from acts.dies(play, life, acts.signalled(signal.SIGKILL), "signal", KILL)
     yield from acts.dies(play, upon, lambda _: None, "stopped", TERM)
     yield from acts.comes_back(play, life, "crash")

@@ -11,8 +11,8 @@ from tests.soak.play import Play
 from tests.soak.stage import Key, Life
 from tests.soak.verdict import Verdict, around
 
-#: Seconds of processor time between the last word of a life and its end: what its exit itself takes.
-EXIT = 0.02
+#: Seconds of processor time between the last word of a life and its end, a clock tick: what its exit itself takes.
+EXIT = 0.01
 #: A process's user and system time are told in whole clock ticks each.
 TICKS = 2 / 100
 #: Bytes of resident memory that may come or go between two looks at an idle process, beside a fiftieth.
