@@ -124,7 +124,7 @@ def both(at: Moment, chosen: Format, names: tuple[str, ...] = ()) -> tuple[bytes
 
 
 def differing(expected: bytes, page: bytes) -> tuple[object, ...]:
-    """Return the first lines that differ; nothing for equal pages, whose whole difference would take minutes to show."""
+    """Return the first lines that differ; nothing for equal pages. All of them would take minutes to show."""
     if expected == page:
         return ()
     lines = zip_longest(expected.split(b"\n"), page.split(b"\n"))
