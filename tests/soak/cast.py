@@ -29,6 +29,8 @@ stop = {{ timeout = "10s" }}
 PATIENCE, GRACE, COOLDOWN = 0.7, 0.4, 2.0
 #: Of those who back off: the first delay, by what it grows, to what, its jitter, and when all is forgiven.
 FIRST_DELAY, FACTOR, LONGEST, JITTER, FORGIVEN = 0.3, 2.0, 1.5, 0.1, 2.0
+#: Seconds between the phantom's tries.
+RETRY = 0.8
 #: Failures that the quitter and the phantom are allowed.
 ALLOWED = 3
 _BACKOFF = (
@@ -73,7 +75,7 @@ def _parts(directory: Path) -> Iterable[Part]:
     yield Part(
         "cooler", keys=(f"give_up = {{ failures = 0, within = '10m', then = 'cooldown', cooldown = '{COOLDOWN}s' }}",)
     )
-    yield Part("phantom", keys=(_GIVE_UP, f"backoff = {{ initial = '{FIRST_DELAY}s', factor = 1.0, jitter = 0 }}"),
+    yield Part("phantom", keys=(_GIVE_UP, f"backoff = {{ initial = '{RETRY}s', factor = 1.0, jitter = 0 }}"),
                program=str(directory / "phantom"))  # fmt: skip
     yield Part("job", ("", "0"), ("type = 'oneshot'",))
     yield Part("failing", ("", "4"), ("type = 'oneshot'", "restart = 'never'"))

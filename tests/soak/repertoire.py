@@ -21,6 +21,7 @@ from tests.soak.cast import (
     JITTER,
     LONGEST,
     PATIENCE,
+    RETRY,
 )
 from tests.soak.ledger import Span
 from tests.soak.page import scraped
@@ -167,6 +168,11 @@ def vanishes(play: Play, key: Key) -> Act:
     life = play.life(key)
     play.cast.phantom.unlink()
     yield from acts.dies(play, life, acts.signalled(signal.SIGKILL), "signal", KILL)
+    yield from _given_up(play, key)
+
+
+def _given_up(play: Play, key: Key) -> Act:
+    """No launch succeeded; the program comes back, and an operator starts it."""
     yield lambda: play.picture.state(key) == "fatal"
     play.ledger.not_launched(key[0], Span(ALLOWED, ALLOWED))
     play.cast.conjure()
@@ -174,17 +180,21 @@ def vanishes(play: Play, key: Key) -> Act:
 
 
 def flickers(play: Play, key: Key) -> Act:
-    """Its program is away for a moment in which it dies: a launch fails, the next one does not."""
+    """Its program is away for a moment in which it dies: a launch fails or two, the next one does not."""
     life = play.life(key)
     play.cast.phantom.unlink()
     yield from acts.dies(play, life, acts.signalled(signal.SIGKILL), "signal", KILL)
-    yield lambda: play.picture.state(key) == "backoff"
+    yield lambda: play.picture.state(key) in ("backoff", "fatal")
     play.cast.conjure()
     assert life.doomed is not None
-    most = 1 if time.monotonic() - life.doomed < FIRST_DELAY else ALLOWED - 1
+    most = 1 if time.monotonic() - life.doomed < RETRY else ALLOWED - 1
+    yield lambda: play.picture.state(key) in ("fatal", "running")
+    if play.picture.state(key) == "fatal":  # a slow machine: we came too late
+        yield from _given_up(play, key)
+        return
     play.ledger.not_launched(key[0], Span(1, most))
-    play.ledger.phases[key[0], "backoff"] += Span(FIRST_DELAY, FIRST_DELAY * most)
-    new = yield from acts.comes_back(play, life, "crash", FIRST_DELAY)
+    play.ledger.phases[key[0], "backoff"] += Span(RETRY, RETRY * most)
+    new = yield from acts.comes_back(play, life, "crash", RETRY)
     yield from acts.restarted(play, new, "stopped", TERM)  # which forgives the failures
 
 
