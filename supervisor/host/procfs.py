@@ -8,20 +8,14 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One process: fields 1, 3, 4, 5, 6, 14 + 15, 22 and 24 of /proc/PID/stat (proc(5)).
-
-    `ticks` is the processor time it has used, `started` the moment of its start since boot, both in clock ticks;
-    `pages` is its resident memory.
-    """
+    """One process: fields 1, 3, 4, 5, 6 and 22 of /proc/PID/stat (proc(5)); `started` is in clock ticks since boot."""
 
     pid: int
     state: str
     parent: int
     group: int
     session: int
-    ticks: int
     started: int
-    pages: int
 
     @property
     def dead(self) -> bool:
@@ -43,8 +37,8 @@ def entry(pid: int) -> Entry | None:
         os.close(fd)
     # The command's name stands in parentheses and may itself hold both spaces and parentheses.
     fields = text[text.rindex(b")") + 2 :].split()
-    parent, group, session, started, pages = (int(fields[at]) for at in (1, 2, 3, 19, 21))
-    return Entry(pid, fields[0].decode(), parent, group, session, int(fields[11]) + int(fields[12]), started, pages)
+    parent, group, session, started = (int(fields[at]) for at in (1, 2, 3, 19))
+    return Entry(pid, fields[0].decode(), parent, group, session, started)
 
 
 def table() -> dict[int, Entry]:
