@@ -73,15 +73,6 @@ NO_PHASES = (0.0,) * len(PHASES)
 Span = tuple[float, int, float, int, float]
 
 
-def moved_on(span: Span, now: float) -> Span:
-    """Return the span with its open interval closed at `now`; an earlier moment than `last` adds nothing."""
-    running, up, wished, desired, last = span
-    passed = now - last
-    if passed <= 0:
-        return span
-    return running + up * passed, up, wished + desired * passed, desired, now
-
-
 def label_value(text: str) -> str:
     """Escape a label value (the text format and OpenMetrics agree here)."""
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.recorder.store import moved_on
+from metrics.recorder.store import Span
 from supervisor.core import events as ev
 from supervisor.core.model import Backoff, GiveUp, UnitKey
 from supervisor.core.state import State
@@ -72,11 +72,17 @@ def test_seconds_are_those_that_passed(story: list[tuple[tuple[str, UnitKey], fl
 def test_availability_is_the_integral_over_the_units(machine: FleetMachine, steps: list[tuple[str, int]]) -> None:
     """Whatever happens to a fleet (reloads, scaling, faults, quarantine), no moment is counted twice or not at all."""
     world = play(machine, steps)
-    found = {name: moved_on(service.span, world.now) for name, service in world.recorder.services.items()}
+    found = {name: _seconds(service.span, world.now) for name, service in world.recorder.services.items()}
     assert {*world.fleet.specs, *(key.service for key in world.fleet.units)} == set(found)
     assert {name: world.ledger.running[name] for name in found} == pytest.approx(
-        {name: span[0] for name, span in found.items()}, abs=1e-6
+        {name: running for name, (running, _) in found.items()}, abs=1e-6
     )
     assert {name: world.ledger.wished[name] for name in found} == pytest.approx(
-        {name: span[2] for name, span in found.items()}, abs=1e-6
+        {name: wished for name, (_, wished) in found.items()}, abs=1e-6
     )
+
+
+def _seconds(span: Span, now: float) -> tuple[float, float]:
+    """Replica-seconds up and desired until `now`, the interval that is open included."""
+    running, up, wished, wants, last = span
+    return running + up * (now - last), wished + wants * (now - last)
