@@ -171,7 +171,7 @@ class Account:
         """Everything, as plain data that JSON can carry."""
         return [
             self.counted, self.life, self.main, list(self.members.items()), self.held, self.group, self.throttled,
-            self.stalled,
+            self.stalled, self.gap,
         ]  # fmt: skip
 
     @classmethod
@@ -185,17 +185,15 @@ class Account:
         one.group = _group(state[5])
         one.throttled = state[6]
         one.stalled = None if state[7] is None else three(state[7])
+        one.gap = bool(state[8])
         return one
 
 
 def _group(state: Sequence[Any] | None) -> Group | None:
-    return (
-        None
-        if state is None
-        else Group(
-            state[0], state[1], state[2], state[3], state[4], state[5], None if state[6] is None else three(state[6])
-        )
-    )
+    if state is None:
+        return None
+    group = Group(*state)
+    return group if group.stalled is None else group._replace(stalled=three(group.stalled))
 
 
 def _told(was: Any, now: Any, grown: int, ended: bool) -> int:

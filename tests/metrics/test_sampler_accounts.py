@@ -264,6 +264,18 @@ def test_a_group_that_goes_with_its_life_leaves_the_final_figures() -> None:
     assert 160 == shared.counted[0]
 
 
+def test_what_a_group_was_not_read_for_is_counted_once() -> None:
+    """A pass without the group is told by the processes; the group goes on after it, over a change of daemon too."""
+    account = Account()
+    account.step(1, MAIN, tree(member(10, 1, user=100)), [], group(100))
+    account.step(1, MAIN, tree(member(10, 1, user=130)), [])
+    account = Account.restored(json.loads(json.dumps(account.export())))
+    account.step(1, MAIN, tree(member(10, 1, user=150)), [], group(150))
+    assert 150 == account.counted[0]
+    account.step(1, MAIN, tree(member(10, 1, user=170)), [], group(180))
+    assert 180 == account.counted[0]
+
+
 def test_stalls_count_on_over_groups_and_pauses() -> None:
     """Throttling and pressure are counters of the replica: groups come and go, and so does the wish to know."""
     account = Account()
