@@ -15,13 +15,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import frozen
-
+from metrics.pulse import Pulse, Unwatched
 from metrics.recorder import Recorder
 from metrics.sampler.aside import Aside
-from metrics.sampler.census import Census
+from metrics.sampler.census import Census, SamplerSettings
 from metrics.sampler.cgroup import Groups
 from supervisor.core.model import UnitKey
 from supervisor.core.state import Consumed
@@ -44,41 +43,12 @@ _TIME = "respawnd_resource_sample_time_seconds"
 _ERRORS = "respawnd_resource_sample_errors_total"
 
 
-class Pulse(Protocol):
-    """Where the thread shows whether it works or waits."""
-
-    def busy(self) -> None:
-        """A piece of work begins."""
-
-    def idle(self) -> None:
-        """The thread is about to wait."""
-
-
-class Unwatched:
-    """A pulse that nobody feels."""
-
-    def busy(self) -> None:
-        """Nothing."""
-
-    def idle(self) -> None:
-        """Nothing."""
-
-
 Attend = Callable[[str, Callable[[Pulse], None]], None]
 
 
 def unattended(name: str, body: Callable[[Pulse], None]) -> None:
     """Run the thread's body as it is."""
     body(Unwatched())
-
-
-@frozen
-class SamplerSettings:
-    """`interval` is seconds; `pressure` asks for pressure and throttling of control groups, `pss` for PSS."""
-
-    interval: float = 5.0
-    pressure: bool = False
-    pss: bool = False
 
 
 class Sampler:
@@ -230,3 +200,6 @@ class Sampler:
         Without them, a life that the predecessor had sampled is counted from the first pass on.
         """
         self._census.carry(state)
+
+
+__all__ = ["NAME", "Attend", "Sampler", "SamplerSettings", "unattended"]

@@ -14,7 +14,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
+
+from attrs import frozen
 
 from metrics.recorder.store import Replica, Usage
 from metrics.sampler.accounts import Ends
@@ -34,20 +36,13 @@ _INIT = 1
 EndsOf = Mapping[UnitKey, Ends]
 
 
-class Asked(Protocol):
-    """What a pass needs to know of the settings: whether pressure and throttling, and whether PSS are asked for."""
+@frozen
+class SamplerSettings:
+    """`interval` is seconds; `pressure` asks for pressure and throttling of control groups, `pss` for PSS."""
 
-    @property
-    def interval(self) -> float:
-        """Seconds from one pass to the next."""
-
-    @property
-    def pressure(self) -> bool:
-        """Pressure and throttling of control groups."""
-
-    @property
-    def pss(self) -> bool:
-        """Proportional memory."""
+    interval: float = 5.0
+    pressure: bool = False
+    pss: bool = False
 
 
 class Census:
@@ -70,7 +65,7 @@ class Census:
         self._tags: dict[tuple[int, int], bytes | None] = {}
         self._carried: dict[UnitKey, Sequence[Any]] = {}
 
-    def take(self, view: FleetView, ends: EndsOf, at: float, asked: Asked) -> dict[UnitKey, Usage]:
+    def take(self, view: FleetView, ends: EndsOf, at: float, asked: SamplerSettings) -> dict[UnitKey, Usage]:
         """Look at all processes, and tell what each replica of the picture uses, as of `at`.
 
         `ends` are the lives that ended since the last pass: all of those before the lives in `view`.
@@ -195,12 +190,12 @@ class Census:
                 found.append(read)
         return found
 
-    def _group(self, path: str | None, asked: Asked) -> tuple[Group | None, Memory | None]:
+    def _group(self, path: str | None, asked: SamplerSettings) -> tuple[Group | None, Memory | None]:
         if path is None:
             return None, None
         return self._groups.counters(path, pressure=asked.pressure), self._groups.memory(path)
 
-    def _share_memory(self, series: Series, tree: Tree, at: float, asked: Asked) -> None:
+    def _share_memory(self, series: Series, tree: Tree, at: float, asked: SamplerSettings) -> None:
         """Look at proportional memory, if it is asked for and this tree's turn."""
         if not asked.pss:
             series.proportional = series.proportional_at = None

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
+from metrics.pulse import Pulse, Unwatched
 from metrics.tracing.daemon import Daemon
 from metrics.tracing.episodes import observe
 from metrics.tracing.ids import Context, Ids, traceparent
@@ -53,24 +54,6 @@ class Counts(Protocol):
         """Lead from a value that was observed to its trace."""
 
 
-class Pulse(Protocol):
-    """By which a thread shows that it works, or waits for work."""
-
-    def busy(self) -> None:
-        """It works."""
-
-    def idle(self) -> None:
-        """It waits."""
-
-
-class _NoPulse:
-    def busy(self) -> None:
-        """Nobody looks."""
-
-    def idle(self) -> None:
-        """Nobody looks."""
-
-
 def enabled(settings: Settings, environ: Mapping[str, str]) -> bool:
     """Whether there is anything to do: an exporter is configured, and OTEL_SDK_DISABLED does not forbid it."""
     if settings.exporter == "off":
@@ -99,7 +82,7 @@ class Tracing:
         make: Callable[[], Exporter] | None = None,
         pulse: Pulse | None = None,
     ) -> None:
-        self._counts, self._pulse = counts, pulse or _NoPulse()
+        self._counts, self._pulse = counts, pulse or Unwatched()
         self._children = settings.child_context
         self._ids = Ids(os.urandom(16) if seed is None else seed)
         self._sampling = Sampling(self._ids, head(environ), time.monotonic)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from metrics.pulse import Pulse
 from metrics.recorder import Recorder
 from metrics.recorder.store import Usage
-from metrics.sampler import NAME, Attend, Pulse, Sampler, SamplerSettings, unattended
+from metrics.sampler import NAME, Attend, Sampler, SamplerSettings, unattended
 from supervisor.core.view import FleetView
 from tests.metrics.sampling_host import tag
 
