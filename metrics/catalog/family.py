@@ -19,8 +19,8 @@ B3 = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 STATES = ("stopped", "waiting", "starting", "running", "backoff", "stopping", "exited", "fatal")
 REASONS = ("ok", "error", "signal", "oom", "timeout", "stopped", "killed", "unknown")
 TRIGGERS = ("crash", "exit", "health", "oom", "dependency", "config", "manual", "feedback", "limit", "schedule")
-#: Where the time of a respawn goes, in order: the death noticed, stragglers swept, what to do decided, the configured
-#: delay, the wait for dependencies and limits and for a launcher, exec, readiness.
+#: Where the time of a respawn goes: the death noticed, what to do decided, stragglers swept, the configured delay, the
+#: wait for dependencies, limits and a launcher, exec, readiness.
 PHASES = ("notice", "decide", "sweep", "backoff", "queue", "spawn", "ready")
 RESULTS = ("ok", "error")
 SPANS = ("exported", "failed", "dropped", "sampled_out")
