@@ -32,7 +32,6 @@ from tests.metrics.traced import Listener, settings
 
 WEB = UnitKey("web")
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "20"}
-SAMPLER = "parentbased_traceidratio"
 
 
 class Rig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -163,8 +163,3 @@ def well_formed(records: Sequence[Record]) -> None:
             assert parent.start <= record.start
             assert record.end <= parent.end
             assert () == record.links
-
-
-def all_within(values: Iterable[float], low: float, high: float) -> bool:
-    """Whether all values lie between two."""
-    return all(low <= value <= high for value in values)
