@@ -52,7 +52,7 @@ log = logging.getLogger("respawnd")
 STALLED = 10.0
 #: Seconds between switches of threads at most: 5 ms by default, for which a computing thread would hold up a respawn.
 SWITCH_INTERVAL = 0.0001
-_UMASK = 0o022  # product.md section 3: what a service has that does not ask for another
+_UMASK = 0o022  # what a service has that does not ask for another
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 

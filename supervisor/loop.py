@@ -21,7 +21,7 @@ from supervisor.core.view import FleetView
 
 log = logging.getLogger("respawnd.loop")
 
-#: Seconds between turns at the longest (architecture.md section 4).
+#: Seconds between turns at the longest, so that a loop with nothing to do can be told from one that is stuck.
 LONGEST = 5.0
 #: Facts that may wait for a quiet moment before observers are told in any case.
 MOST_FACTS = 4096

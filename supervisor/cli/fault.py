@@ -1,4 +1,4 @@
-"""How a command fails: one line on stderr, and the exit status of product.md section 4."""
+"""How a command fails: one line on stderr, and the exit status of docs/cli.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The `respawnd` program: its commands, and how it ends.
 
-Exit status (product.md section 4): 0 done; 1 the action failed; 2 wrong usage or configuration; 3 no daemon is
+Exit status (docs/cli.md): 0 done; 1 the action failed; 2 wrong usage or configuration; 3 no daemon is
 reachable; 4 refused. Whatever goes wrong is one line on stderr. Commands are imported when they are called, so that
 none pays for another.
 """

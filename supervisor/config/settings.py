@@ -14,7 +14,7 @@ from supervisor.core.model import UnitSpec
 
 #: sockaddr_un(7): sun_path is 108 bytes, the last of them NUL.
 _LONGEST_SOCKET = 107
-#: The respawn bucket holds this many seconds' worth (product.md section 3).
+#: The respawn bucket holds this many seconds' worth (docs/configuration.md, respawn_rate).
 _BURST_SECONDS = 5.0
 _LOOPBACK = re.compile(r"127\.[0-9]+\.[0-9]+\.[0-9]+|localhost|::1")
 

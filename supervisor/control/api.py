@@ -1,4 +1,4 @@
-"""The HTTP API: the routes of product.md section 5 that this version has, over TCP and over the Unix socket.
+"""The HTTP API: the routes of docs/api.md, over TCP and over the Unix socket.
 
 Rules: nothing is decided here: a handler takes a request apart, asks the daemon, and words the answer. What blocks runs
 on a worker, what follows something on a thread of its own. Who may ask is `guard`'s affair, before any of this.

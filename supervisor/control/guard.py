@@ -17,7 +17,7 @@ from supervisor.control.origin import SAFE_METHODS, refusal
 from supervisor.control.request import Request
 from supervisor.control.response import Response, problem
 
-#: Routes whose reads need no token (product.md section 5: metrics, health, discovery, the page, states of services).
+#: Routes whose reads need no token (docs/api.md): metrics, health, discovery, states of services.
 OPEN = frozenset({"/", "/metrics", "/-/healthy", "/-/ready", "/sd", "/api/v1/services", "/api/v1/services/{name}"})
 
 _REALM = 'Bearer realm="respawnd"'

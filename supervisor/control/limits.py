@@ -1,7 +1,7 @@
 """What one client may cost: every deadline, cap and size of the HTTP server as one value, which tests can shrink.
 
-Rules: seconds and bytes; all of them are positive. The promises behind the defaults are in the product contract,
-section 5: "bodies bounded, headers due in 5 s, connections capped with the oldest incomplete dropped first".
+Rules: seconds and bytes; all of them are positive. What the defaults have to see to: no slow client can hold the
+server, for bodies are bounded, headers due in 5 s, and connections capped with the oldest incomplete dropped first.
 """
 
 from __future__ import annotations

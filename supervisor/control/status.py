@@ -1,4 +1,4 @@
-"""Units as JSON: the shape that `status --json` and /api/v1/services promise (product.md section 4).
+"""Units as JSON: the shape that `status --json` and /api/v1/services promise (docs/cli.md).
 
 Rules: an absent value is null; moments are Unix seconds, durations seconds, sizes bytes; names once given stay.
 """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from supervisor.core.state import Exit
 
 no_effects: tuple[Effect, ...] = ()
-#: Exit status of the daemon when a service, group or exit rule says shutdown (product.md section 4).
+#: Exit status of the daemon when a service, group or exit rule says shutdown.
 SERVICE_SAID_SHUTDOWN = 10
 
 

@@ -42,7 +42,7 @@ class State(Enum):
 
     @property
     def word(self) -> str:
-        """The state as users see it (architecture.md section 3)."""
+        """The state as users see it (docs/state-machine.md)."""
         return _WORDS.get(self, self.value)
 
     @property

@@ -16,7 +16,7 @@ Step = tuple[Unit, tuple[Effect, ...]]
 
 #: Seconds after which a launch without an answer is warned of, and warned of again.
 OVERDUE = 10.0
-#: Seconds that stragglers have between TERM and KILL (product.md section 3, `stop`).
+#: Seconds that stragglers have between TERM and KILL.
 SWEEP_GRACE = 2.0
 #: Seconds between one SIGKILL and the next.
 LATE = 1.0

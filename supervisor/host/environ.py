@@ -1,4 +1,4 @@
-"""What a child finds in its environment (product.md section 7), and how env files are read.
+"""What a child finds in its environment, and how env files are read.
 
 Rules: later beats earlier, in this order: the daemon's environment less what was meant for the daemon alone, the user's
 names, env files, the service's own, RESPAWND_*. Values are text as Python's os.environ has it (surrogateescape).

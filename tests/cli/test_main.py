@@ -16,7 +16,7 @@ from tests.cli.rig import RESPAWND, environment, respawnd
 
 
 def test_its_version() -> None:
-    """As product.md section 4 has it."""
+    """Name and version, on stdout."""
     assert (0, f"respawnd {VERSION}\n", "") == ((ran := respawnd("--version")).code, ran.out, ran.err)
 
 

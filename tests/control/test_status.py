@@ -24,7 +24,7 @@ def shown(fake: FakeDaemon, name: str) -> dict[str, Any]:
 
 
 def test_the_promised_shape() -> None:
-    """The keys of product.md section 4, with null for what is absent."""
+    """The keys that docs/cli.md promises, with null for what is absent."""
     fake = daemon(spec("web", replicas=2))
     said = document(fake.about, fake.view(), [key_of("web:1")], {})
     assert {"pid", "version", "uptime_seconds", "generation"} <= set(said["daemon"])
