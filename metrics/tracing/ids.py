@@ -7,15 +7,13 @@ before the episode is built elsewhere, and no second daemon, nor this one restar
 
 from __future__ import annotations
 
-import re
 from hashlib import blake2b
 from itertools import count
 from typing import NamedTuple
 
 from supervisor.core.model import UnitKey
+from supervisor.core.traceparent import identifiers
 
-#: W3C Trace Context: version, trace, parent, flags. Version ff is invalid, later ones may append fields.
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _SPAWN = "service.spawn"
 
 
@@ -68,8 +66,5 @@ def traceparent(context: Context, sampled: bool) -> str:
 
 def parsed(header: str) -> Context | None:
     """The context that a traceparent names, None for what is none."""
-    found = _TRACEPARENT.fullmatch(header.strip())
-    if found is None:
-        return None
-    context = Context(int(found[1], 16), int(found[2], 16))
-    return context if all(context) else None
+    found = identifiers(header)
+    return None if found is None else Context(*found)

@@ -21,7 +21,7 @@ from attrs import frozen
 from supervisor.cli.absence import described, stuck, told
 from supervisor.cli.fault import FAILED, REFUSED, UNREACHABLE, WRONG, CommandError
 from supervisor.control import client
-from supervisor.control.traceparent import traceparent
+from supervisor.core.traceparent import traceparent
 
 #: Seconds until an answer must begin: the daemon itself waits 10 s for its loop before it says so.
 _PATIENCE = 15.0

@@ -7,8 +7,8 @@ taken as it comes where it is well-formed; anything else counts as none (W3C Tra
 from __future__ import annotations
 
 from supervisor.control.request import Request, UnixPeer
-from supervisor.control.traceparent import traceparent
 from supervisor.core.events import Origin
+from supervisor.core.traceparent import traceparent
 
 #: An IPv4 address as an IPv6 socket tells it (RFC 4291, 2.5.5.2).
 _MAPPED = "::ffff:"

@@ -10,8 +10,8 @@ import pytest
 from supervisor.control import client
 from supervisor.control.caller import origin
 from supervisor.control.request import Headers, Peer, Request, TcpPeer, UnixPeer, parse_target
-from supervisor.control.traceparent import traceparent
 from supervisor.core.events import Origin, RestartAsked, Shutdown, Start, Stop
+from supervisor.core.traceparent import traceparent
 from tests.control.fakes import daemon, serving, spec
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
