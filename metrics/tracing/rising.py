@@ -158,6 +158,7 @@ def _launched(ledger: Ledger, track: Track, episode: Episode, fact: Transition, 
     span.begun = max(cause.at - cause.spent, fact.was.since)
     span.attributes["process.pid"] = cause.pid
     span.attributes["process.creation.time"] = words.instant(cause.wall)
+    span.attributes["spawn.method"] = cause.method
     episode.took("queue", span.begun - fact.was.since)
     episode.took("spawn", cause.at - span.begun)
     episode.close(cause.at)

@@ -70,14 +70,16 @@ class Span:
 class Episode(Span):
     """A root span with its children, one of which at most is open.
 
-    `life` is the number of the life that it brings up, once that is known; `job` tells a run of a oneshot; `phases` is
-    where its time went; `tentative` means that it may yet come to nothing, and is then not told of.
+    The `attributes` that it begins with tell whose it is, and its children bear them too. `life` is the number of the
+    life that it brings up, once that is known; `job` tells a run of a oneshot; `phases` is where its time went;
+    `tentative` means that it may yet come to nothing, and is then not told of.
     """
 
-    __slots__ = ("children", "job", "life", "links", "offset", "phases", "tentative")
+    __slots__ = ("children", "common", "job", "life", "links", "offset", "phases", "tentative")
 
     def __init__(self, name: str, begun: float, attributes: Attributes, offset: int) -> None:
         super().__init__(name, begun, attributes)
+        self.common = attributes
         self.offset = offset
         self.links: list[Link] = []
         self.children: list[Span] = []
@@ -95,7 +97,7 @@ class Episode(Span):
     def open(self, name: str, at: float, attributes: Attributes | None = None) -> Span:
         """Begin a child; the one before it ends."""
         self.close(at)
-        span = Span(name, at, attributes or {})
+        span = Span(name, at, {**self.common, **(attributes or {})})
         self.children.append(span)
         return span
 

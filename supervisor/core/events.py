@@ -29,7 +29,8 @@ class Origin:
 class Launched:
     """Exec was confirmed.
 
-    `at` is monotonic, `wall` wall time; `spent` is the seconds from the call to the confirmation.
+    `at` is monotonic, `wall` wall time; `spent` is the seconds from the call to the confirmation, `method` the road
+    that was taken.
     """
 
     key: UnitKey
@@ -38,6 +39,7 @@ class Launched:
     at: float
     wall: float
     spent: float = 0.0
+    method: str = ""
 
 
 @frozen

@@ -31,6 +31,8 @@ Answer = Launched | LaunchFailed
 Trace = Callable[[UnitKey, int, Kind], str | None]
 #: Deaths of the fork server, or of the spare at work, that one launch bears; killed together they are three.
 _DEATHS = 3
+#: What the two roads are called in Launched.method.
+_PLAIN, _STAGED = "posix_spawn", "fork_server"
 
 
 class Launcher:
@@ -119,7 +121,7 @@ class Launcher:
         if number:
             return self._plain_failed(effect, recipe, number)
         recipe.program.took(at - began)
-        return Launched(effect.key, effect.life, pid, at, time.time(), at - began)
+        return Launched(effect.key, effect.life, pid, at, time.time(), at - began, _PLAIN)
 
     def _plain_failed(self, effect: Launch, recipe: Plain, number: int) -> Answer:
         """Say what failed. A program that was found along PATH and has moved since is looked for once more."""
@@ -152,7 +154,7 @@ class Launcher:
             self._recipes.forget(effect.key)
             raise recipe.refusal(failure)
         recipe.program.took(seconds)  # not what it waited for the server
-        return Launched(effect.key, effect.life, pid, at, time.time(), at - began)
+        return Launched(effect.key, effect.life, pid, at, time.time(), at - began, _STAGED)
 
     def _outcome(self, effect: Launch, recipe: Staged, status: int) -> tuple[int, Failure | None, float]:
         """What became of a staged launch. One that died with its server was nothing yet, and is asked for again."""

@@ -212,7 +212,9 @@ def test_out_of_descriptors(host: Rig) -> None:
     assert isinstance(plain, Launched)
     assert isinstance(staged, LaunchFailed)
     assert ("descriptors", errno.EMFILE) == (staged.error.stage, staged.error.errno)
-    assert isinstance(host.launch(spec("true", **STAGED)), Launched)
+    staged = host.launch(spec("true", **STAGED))
+    assert isinstance(staged, Launched)
+    assert ("posix_spawn", "fork_server") == (plain.method, staged.method)
 
 
 def test_what_is_known_to_be_quick_is_launched_inline(host: Rig) -> None:

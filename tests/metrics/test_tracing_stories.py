@@ -32,12 +32,13 @@ def test_a_start_is_an_episode_with_its_launch() -> None:
     world = Traced.of(spec("web"))
     world.now += 0.5
     world.lives[WEB, 1].flight, world.lives[WEB, 1].main = False, True
-    world.step(ev.Launched(WEB, 1, 77, world.now, 5.0, 0.25))
+    world.step(ev.Launched(WEB, 1, 77, world.now, 5.0, 0.25, "posix_spawn"))
     start, spawn = world.last("service.start"), world.last("service.spawn")
     assert ["service.start"] == world.names
     assert [spawn] == world.children(start)
     assert (0.5, 0.25) == (seconds(start), seconds(spawn))
     assert (77, "true") == (spawn.attributes["process.pid"], spawn.attributes["process.executable.name"])
+    assert "posix_spawn" == spawn.attributes["spawn.method"]
     assert 0.25 == start.attributes["respawnd.queue_seconds"]
     assert world.ledger.ids.life(WEB, 1) == start.context
     well_formed(world.told.records)

@@ -163,3 +163,5 @@ def well_formed(records: Sequence[Record]) -> None:
             assert parent.start <= record.start
             assert record.end <= parent.end
             assert () == record.links
+            for name in ("respawnd.service", "respawnd.replica", "respawnd.kind"):
+                assert parent.attributes[name] == record.attributes[name], "a span found alone tells whose it is"
