@@ -148,7 +148,11 @@ def _collected(
     while left:
         patience /= 2
         one = _Pass(left, render)
-        one.start()
+        try:
+            one.start()
+        except RuntimeError as error:  # no thread to be had
+            failed.append(("registry", error))
+            break
         one.join(patience)
         one.left_behind = True
         texts += one.texts

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 
 from metrics.catalog import SECTIONS, Family, Stability
+from metrics.exposition.budget import ORDER
+from metrics.exposition.patterns import LATENCY
 from metrics.exposition.text import number
 
 _HEAD = """# Metrics
@@ -23,8 +25,32 @@ gzip. `name[]=NAME` chooses families by their own name or that of one of their s
 - Counters end in `_total`; histograms have `_bucket`, `_count` and `_sum`, summaries `_count` and `_sum`.
 - A family marked *later* is promised and shows HELP and TYPE and no sample in this version.
 - There are no `_created` series and no timestamps.
-- Families that an operator's own collectors add to the registry (`metrics.exposition.registry()`) follow ours.
+- In OpenMetrics the buckets of respawn latency, respawn overhead and spawn duration carry exemplars, `trace_id` and
+  `span_id`, where tracing is on.
+- Times are rounded to the millisecond, durations that are added up to the microsecond, ratios to four places.
+- Families that an operator's own collectors add to the registry (`metrics.exposition.registry()`) follow ours. One that
+  raises, or does not end in time, costs its own families alone.
+
+A page has at most `metrics.max_series` series. Of one that would have more, families are left out whole, in this order,
+until it fits:
+
+{steps}
+
+HELP and TYPE of what is left out stay. Nothing else is ever left out, nor is anything of a page of `name[]`; a page
+that is still too large is given as it is. `respawnd_metrics_series_dropped_total` rises with every page by the series
+that it lacks, and the log says once what is left out.
+
+`X-Prometheus-Scrape-Timeout-Seconds` is honoured: where a new page cannot be ready in time, the last one is given, with
+its `Age`, unless it is older than a minute.
 """
+
+
+def _steps() -> Iterator[str]:
+    """The order in which families are left out."""
+    for place, step in enumerate(ORDER, 1):
+        names = ", ".join(f"`{name}`" for name in step)
+        folded = ': one histogram stays, the sum of all services, with `service="_folded"`' if LATENCY in step else ""
+        yield f"{place}. {names}{folded}"
 
 
 def _labels(family: Family) -> str:
@@ -51,7 +77,7 @@ def _meaning(family: Family) -> str:
 
 def lines() -> Iterator[str]:
     """The document, line by line."""
-    yield _HEAD
+    yield _HEAD.format(steps="\n".join(_steps()))
     for title, families in SECTIONS:
         yield f"## {title}\n"
         yield "| name | type | scope | labels | meaning | since |"

@@ -101,13 +101,13 @@ def latency(label: str, state: Observed, exemplars: Exemplars | None) -> str:
     return f"{label.join(pieces)}}} {rounded(total, 6)}\n"
 
 
-def _latency(batch: Batch) -> list[str]:
-    return [latency(service.label, service.latency, None) for service in batch.services]
+def _latency(batch: Batch) -> Iterator[str]:
+    return (latency(service.label, service.latency, None) for service in batch.services)
 
 
-def marked_latency(batch: Batch) -> list[str]:
+def marked_latency(batch: Batch) -> Iterator[str]:
     """The same with exemplars, for OpenMetrics."""
-    return [latency(service.label, service.latency, service.exemplars) for service in batch.services]
+    return (latency(service.label, service.latency, service.exemplars) for service in batch.services)
 
 
 PHASE = "respawnd_service_respawn_phase_seconds_total"

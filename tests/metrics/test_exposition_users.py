@@ -115,3 +115,17 @@ def test_a_collector_that_was_removed_is_not_asked(registry: CollectorRegistry) 
     assert "pond_a 1.0" in Drill().page()
     registry.unregister(pond)
     assert "pond_a" not in Drill().page()
+
+
+def test_no_thread_to_be_had_costs_the_users_part(registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit of threads our own families are still given."""
+    registry.register(Pond("pond_a"))
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    drill = busy_drill()
+    monkeypatch.setattr(custom._Pass, "start", refused)
+    page = drill.page()
+    assert "pond_a" not in page
+    assert 'respawnd_metrics_collector_errors_total{collector="registry"} 1.0' in page
