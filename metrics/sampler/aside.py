@@ -11,6 +11,10 @@ from collections.abc import Callable
 
 #: Seconds of work between two looks at the loop, and the length of a pause.
 SLICE, PAUSE = 0.0002, 0.00005
+#: While the loop has turned within the last AWAKE seconds there is a pause after each slice: a thread that works in
+#: short bursts is seldom taken off its processor in the middle of one, with the lock in its hand, however busy the
+#: machine is.
+AWAKE = 0.1
 #: A loop that turned within the last BUSY seconds is probably still at work; one is waited for up to PATIENCE.
 BUSY, PATIENCE = 0.001, 0.005
 
@@ -32,12 +36,12 @@ class Aside:
         now = self._clock()
         if now - self._last < SLICE:
             return
-        until = now + PATIENCE
-        while now < until and self._busy(now):
+        until, within = now + PATIENCE, AWAKE
+        while now < until and self._turned(now, within):
             self._pause(PAUSE)
-            now = self._clock()
+            now, within = self._clock(), BUSY
         self._last = now
 
-    def _busy(self, now: float) -> bool:
+    def _turned(self, now: float, within: float) -> bool:
         ticked = self._ticked()
-        return ticked is not None and now - ticked < BUSY
+        return ticked is not None and now - ticked < within
