@@ -90,10 +90,10 @@ class Exposition:
 
         `names` are those of `name[]`: each chooses the family that bears it, or has a sample of that name, whole. None
         chooses all. `budget` is how many seconds the scraper waits (X-Prometheus-Scrape-Timeout-Seconds), None if it
-        does not say.
+        does not say; 0 if that time is over.
         """
         ask = Ask(negotiate(accept), frozenset(names), gzip_accepted(accept_encoding))
-        if budget is None or not budget > 0:
+        if budget is None or not budget >= 0:
             return _page(ask, self._flights.join(ask, lambda: self._render(ask)))
         due = self._clock() + budget - min(max(MARGIN, SHARE * budget), budget / 2)
         self._kept.asked_for = True

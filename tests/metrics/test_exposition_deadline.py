@@ -114,6 +114,16 @@ def test_a_page_that_is_late_is_the_last(slow: Slow, encoding: str, caplog: pyte
     assert age(slow.exposition.page("", "gzip", budget=10)) is None
 
 
+def test_no_time_left_is_answered_at_once(slow: Slow) -> None:
+    """Who has waited for its turn as long as it meant to wait gets the last page, or a new one where none is kept."""
+    assert age(slow.exposition.page("", "gzip", budget=0)) is None
+    slow.drill.pass_time(3)
+    other = slow.hold()
+    late = slow.exposition.page("", "gzip", budget=0)
+    slow.let_go(other)
+    assert "3" == age(late)
+
+
 @pytest.mark.slow
 def test_what_was_late_is_ready_for_the_next(slow: Slow) -> None:
     """The render goes on after its scraper was answered, and its page is the last one then."""
@@ -196,7 +206,7 @@ def test_nothing_is_kept_for_those_who_do_not_say(slow: Slow) -> None:
     assert 1 == len(slow.exposition._kept._pages)
 
 
-@pytest.mark.parametrize("budget", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("budget", [-1.0, float("nan")])
 def test_a_senseless_time_is_none(slow: Slow, budget: float) -> None:
     """What cannot be waited for is passed over."""
     assert UP in text(slow.exposition.page(budget=budget))
