@@ -2,7 +2,8 @@
 
 The exporter bounds its retries (OTEL_EXPORTER_OTLP_TIMEOUT for all tries of a batch) but not an answer that comes drop
 by drop, since the timeout of `requests` is that of each read. So its session, which is ours, keeps hold of the socket.
-It also keeps why the last request failed, for our one line about an outage: what these libraries log goes to debug.
+It also keeps why the last request failed, for our one line about an outage: what these libraries log goes to debug. And
+it reads little of an answer: whatever a wrong address serves must not come into the daemon's memory.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from requests import Response, Session
 from requests.adapters import HTTPAdapter
-from requests.exceptions import Timeout
+from requests.exceptions import RequestException, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -31,6 +32,9 @@ _PATH = "v1/traces"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _LOGGERS = ("opentelemetry", "urllib3", "requests")
+#: Bytes of an answer that are read, so that its connection can be used again; one with more is hung up on.
+_MOST_ANSWER = 65_536
+_REDIRECTION = 3  # hundreds
 
 
 def opened(endpoint: str, identity: Identity, environ: Mapping[str, str]) -> Through:
@@ -146,19 +150,26 @@ class Cord:
 
 
 class Asking(Session):
-    """A session that keeps what became of its `last` request, in words."""
+    """A session that keeps what became of its `last` request, in words; of its answers nobody asks for the body."""
 
     last = "no answer"
 
     def request(self, *args: Any, **kwargs: Any) -> Response:
-        """As the library's."""
+        """As the library's; but a redirection, which the exporter would take for success, raises RequestException."""
         try:
-            response = super().request(*args, **kwargs)
+            response = super().request(*args, **(kwargs | {"stream": True}))
+            if len(response.raw.read(_MOST_ANSWER + 1, decode_content=False)) > _MOST_ANSWER:
+                response.close()
         except Exception as error:
             self.last = reason(error)
             raise
         self.last = f"{response.status_code} {response.reason}".rstrip()
+        if response.status_code // 100 == _REDIRECTION:
+            raise RequestException(self.last)
         return response
+
+    def get_redirect_target(self, _resp: Any) -> None:
+        """Nowhere: the library would read all of the answer to find out."""
 
 
 def severable(cord: Cord) -> Asking:

@@ -28,6 +28,8 @@ _SUSPECT = 1.0
 _LITTLE = 0.2
 #: Seconds that each of the last batches has: less than an exporter waits before it tries again.
 _LAST = 0.75
+#: The largest number that is taken of OTEL_BSP_*, 25 days: what a thread can wait for has an end.
+_MOST = 2**31 - 1
 
 
 class Failed(Exception):
@@ -62,7 +64,7 @@ class Bounds(NamedTuple):
 
 
 def bounds(environ: Mapping[str, str]) -> Bounds:
-    """What OTEL_BSP_* say; milliseconds there. What is no positive number is warned of and left at its default."""
+    """What OTEL_BSP_* say; milliseconds there. What is no such number is warned of and left at its default."""
     own = Bounds()
     capacity = int(_positive(environ, "OTEL_BSP_MAX_QUEUE_SIZE", own.capacity))
     batch = int(_positive(environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", own.batch))
@@ -79,9 +81,9 @@ def _positive(environ: Mapping[str, str], name: str, default: float) -> float:
         number = int(text)
     except ValueError:
         number = 0
-    if number > 0:
+    if 0 < number <= _MOST:
         return number
-    log.warning("%s: %r is no positive number; taking %d", name, text, default)
+    log.warning("%s: %.40r is no whole number from 1 to %d; taking %d", name, text, _MOST, default)
     return default
 
 

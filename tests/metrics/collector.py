@@ -157,6 +157,13 @@ def garbage(connection: socket.socket, end: threading.Event) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
+def flood(connection: socket.socket, end: threading.Event) -> None:
+    """Accept what was sent, and never end the answer."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while not end.is_set():
+        connection.sendall(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+
+
 def spans(found: Any) -> list[Span]:
     """All spans of a request, or of a TracesData."""
     return [span for one in found.resource_spans for scope in one.scope_spans for span in scope.spans]

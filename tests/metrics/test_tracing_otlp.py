@@ -22,6 +22,7 @@ from tests.metrics.collector import (
     attributes,
     collector,
     drip,
+    flood,
     garbage,
     hang,
     resource,
@@ -237,6 +238,30 @@ def test_what_drips_is_cut_off(made: Callable[..., Rig], monkeypatch: pytest.Mon
         rig = made(QUICK | {"OTEL_BSP_EXPORT_TIMEOUT": "300", "OTEL_EXPORTER_OTLP_TIMEOUT": "0.3"}, endpoint=there.url)
         rig.come_and_go()
         assert counted(rig, "failed", 4)
+
+
+@pytest.mark.slow
+def test_an_answer_is_not_read_to_its_end(made: Callable[..., Rig]) -> None:
+    """What was accepted is exported, however much the answer has to say: it is hung up on, and not kept in memory."""
+    with rude(flood) as there:
+        rig = made(endpoint=there.url)
+        rig.come_and_go()
+        assert counted(rig, "exported", 4)
+        assert rig.tracing.stop(5.0)
+        assert 0 == rig.told.counts["failed"]
+
+
+@pytest.mark.slow
+def test_a_redirection_is_no_success(made: Callable[..., Rig], caplog: pytest.LogCaptureFixture) -> None:
+    """Who answers with another address has not taken the spans: they are failed, and the log says why."""
+    with collector(lambda: 302) as there:
+        rig = made(endpoint=there.url)
+        rig.come_and_go()
+        assert counted(rig, "failed", 4)
+        assert rig.tracing.stop(2.0)
+    assert 0 == rig.told.counts["exported"]
+    (outage,) = [line for line in caplog.messages if line.startswith("Cannot export")]
+    assert "302 Found" in outage
 
 
 @pytest.mark.slow

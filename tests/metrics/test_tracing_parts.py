@@ -141,6 +141,12 @@ def test_settings_of_the_batches() -> None:
     assert Bounds(100, 100, 0.25, 30.0) == bounds(environ)
 
 
+@pytest.mark.parametrize("text", ["-1", "0", "1e3", str(2**31), "9" * 400, "9" * 5000])
+def test_batches_beyond_all_measure(text: str) -> None:
+    """What no thread could wait for, or no clock could count, is passed over like what is no number."""
+    assert Bounds() == bounds(dict.fromkeys(("OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT"), text))
+
+
 @pytest.mark.parametrize("base", ["http://c:4318", "http://c:4318/", "http://c:4318/v1/traces"])
 def test_the_endpoint_is_a_base(base: str) -> None:
     """The path of traces is added where it is not there."""
