@@ -30,8 +30,8 @@ MOST_FACTS = 4096
 class Loop:
     """Runs a fleet over an edge until it has finished.
 
-    `publish` is given a new picture after every turn that changed it; `on_turn` the moment of each turn and, where a
-    deadline woke it, by how many seconds it came late; `on_event` each event after it was taken, those that the fleet
+    `publish` is given a new picture after every turn that changed it; `on_turn` the moment of each turn and, where its
+    deadline had come, by how many seconds it was late; `on_event` each event after it was taken, those that the fleet
     gave to its units by itself among them.
     """
 
@@ -72,11 +72,9 @@ class Loop:
             self._tell_all()
         deadline = self._fleet.deadline
         before = self._clock()
-        timeout = LONGEST if deadline is None else min(LONGEST, max(0.0, deadline - before))
-        late = None
-        if not batch:
-            batch = self._edge.wait(timeout)
-            late = None if batch else self._clock() - before - timeout
+        intended = before + LONGEST if deadline is None else min(before + LONGEST, deadline)
+        batch = batch or self._edge.wait(max(0.0, intended - before))
+        late = self._clock() - intended
         self._alone = len(batch) <= 2
         for item in batch:
             if isinstance(item, Ask):
@@ -87,7 +85,8 @@ class Loop:
         if self._due(now):
             self._take(self._fleet.tick(now))
         self._close_turn()
-        self._on_turn(now, late)
+        # Also where news came before it looked at the clock: after a stall there always is some.
+        self._on_turn(now, late if late > 0 or not batch else None)
 
     def shutdown(self, *, hurry: bool = False, origin: Origin | None = None) -> None:
         """Begin, or hurry, the shutdown; to be called in the loop's own turn or before it runs."""

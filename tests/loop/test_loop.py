@@ -25,11 +25,13 @@ class FakeEdge:
         self.timeouts: list[float] = []
         self.done: list[fx.Effect] = []
         self.pid = 100
+        self.stall = 0.0
 
     def wait(self, timeout: float) -> Sequence[Event | Ask]:
         """The next batch of the script; without one, the clock moves on by `timeout`."""
         self.timeouts.append(timeout)
         if self.batches:
+            self.now[0] += self.stall
             return self.batches.pop(0)
         self.now[0] += timeout
         return []
@@ -106,6 +108,18 @@ def test_it_turns_when_nothing_happens() -> None:
     rig.loop.turn()
     assert [0.0, LONGEST, LONGEST] == rig.edge.timeouts  # the first look is for what is more urgent than observers
     assert [0.0, 0.0] == rig.late
+
+
+def test_a_stall_is_lateness_also_where_news_came_meanwhile() -> None:
+    """It wakes eight seconds late, and finds an event; that it wakes early for one is no lateness."""
+    rig = Rig()
+    rig.loop._take(rig.fleet.boot(1000.0))
+    rig.loop.turn()
+    rig.edge.batches += [[Ask(lambda: None, lambda _problem: None)]] * 2
+    rig.loop.turn()
+    rig.edge.stall = LONGEST + 8.0
+    rig.loop.turn()
+    assert [0.0, None, 8.0] == rig.late
 
 
 def test_who_asks_finds_it_done_in_the_picture() -> None:
