@@ -96,7 +96,8 @@ class Census:
         for key, unit in view.units.items():
             replica, series = self._replicas.get(key), self._series.get(key)
             if series is None or (replica is not series.replica and series.replica is not None):
-                self._series[key] = Series(replica, unit, self._carried.pop(key, None))
+                made = self._series[key] = Series(replica, unit, self._carried.pop(key, None))
+                made.before = series.life if series is not None else 0
             elif replica is not None:
                 series.replica = replica
         for key in [key for key in self._series if key not in view.units]:

@@ -35,16 +35,20 @@ class Tree(NamedTuple):
 
 
 class Series:
-    """One replica. `life`, `main`, `started` tell which main process was its last, `path` its control group."""
+    """One replica. `life`, `main`, `started` tell which main process was its last, `path` its control group.
+
+    `before` is the last life of another replica of that name, which was there before and is none of ours.
+    """
 
     __slots__ = (
-        "account", "base", "life", "main", "path", "proportional", "proportional_at", "replica", "settled", "share",
-        "started",
+        "account", "base", "before", "life", "main", "path", "proportional", "proportional_at", "replica", "settled",
+        "share", "started",
     )  # fmt: skip
 
     def __init__(self, replica: Replica | None, unit: Unit, carried: Sequence[Any] | None = None) -> None:
         usage = replica.usage if replica is not None else None
         self.replica = replica
+        self.before = 0
         self.account = Account.restored(carried) if carried is not None else _account(usage, unit)
         self.life = self.main = self.started = 0
         self.path: str | None = None
@@ -63,6 +67,8 @@ class Series:
 
     def settle(self, unit: Unit, tree: Tree, ends: Ends) -> None:
         """Bring the counters up to date. A replica that did nothing since the last pass costs a comparison."""
+        if ends and self.before:
+            ends = [end for end in ends if end[0] > self.before]
         if not ends and tree.group is None and not tree.blind and (unit.life, tree.main, tree.found) == self.settled:
             return
         self.settled = None if ends or tree.group is not None or tree.blind else (unit.life, tree.main, tree.found)

@@ -228,6 +228,21 @@ def test_a_unit_that_leaves_is_forgotten(host: Host) -> None:
     assert host.look().processes == 1
 
 
+def test_what_left_and_came_back_between_two_looks_owes_nothing(host: Host) -> None:
+    """A service is removed and configured again before the next pass: what its last life used is not the new one's."""
+    host.launch().do("burn(0.1)")
+    assert host.look().user > 0
+    host.actors[WEB].do("burn(0.3)")
+    os.kill(host.actors[WEB].pid, signal.SIGKILL)
+    host.reap()
+    host.units.pop(WEB)
+    host.recorder.sync(host.view())
+    host.launch()
+    usage = host.look()
+    assert 1 == usage.processes
+    assert usage.user + usage.system < 0.3
+
+
 def test_counters_go_on_over_a_change_of_daemon(host: Host) -> None:
     """With the accounts of the predecessor nothing is lost; without, nothing is counted twice."""
     main = host.launch()
