@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
-ENDLESS = float("inf")
-
 
 class UnitKey(NamedTuple):
     """One replica of one service; what everything is keyed by."""
