@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 #: Seconds: `status` and its like get figures no older than this: less than what a restart takes to settle.
 FRESH = 0.5
-#: The sampler is the least urgent of our threads.
-_NICE = 5
 
 
 @frozen
@@ -84,7 +82,8 @@ class Telemetry:
             _sampled(config.metrics),
             tag=tag,
             also=(lambda: self._watch.look(time.monotonic()), *also),
-            attend=partial(attend, pulses=pulses, nice=_NICE),
+            # At the loop's own priority: a niced thread that loses its processor keeps the interpreter's lock.
+            attend=partial(attend, pulses=pulses),
         )
         self._tracing = self._tracer(config, environ)
         slow = self._tracing.render_slow if self._tracing is not None else None
