@@ -15,6 +15,8 @@ from typing import Any
 from attrs import define, field
 
 Key = tuple[str, int]
+#: Seconds that we may wake too late ourselves; beyond that the machine stands still, for all that runs on it.
+STALL = 0.3
 
 
 @define(eq=False)
@@ -69,12 +71,16 @@ class Life:
 
 
 class Stage:
-    """All lives there have been, by replica; the last of each is the present one while it is not gone."""
+    """All lives there have been, by replica; the last of each is the present one while it is not gone.
+
+    `stalls` are the stretches of wall time in which the machine stood still.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.lives: dict[Key, list[Life]] = {}
         self.news = False
+        self.stalls: list[tuple[float, float]] = []
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
@@ -95,7 +101,11 @@ class Stage:
 
     def pump(self, seconds: float) -> None:
         """Take what comes within so many seconds, at least once; `news` tells that something was born or died."""
-        for key, _ in self._selector.select(max(0.0, seconds)):
+        begun = time.time()
+        ready = self._selector.select(max(0.0, seconds))
+        if time.time() - begun > max(0.0, seconds) + STALL:
+            self.stalls.append((begun, time.time()))
+        for key, _ in ready:
             if key.fileobj is self._listener:
                 self._selector.register(self._listener.accept()[0], selectors.EVENT_READ)
             else:

@@ -69,6 +69,11 @@ class Prometheus:
         found = self.vector(query, at)
         return found[0][1] if found else None
 
+    def history(self, query: str, at: float) -> list[tuple[float, float]]:
+        """An instant query for a range of the first series: wall time and value of each sample."""
+        found = (self.get("query", query=query, time=repr(at)) or {}).get("result") or [{"values": []}]
+        return [(float(when), float(value)) for when, value in found[0]["values"]]
+
     def scraped(self, since: float, timeout: float = 30) -> float:
         """Wait for a scrape that began after the wall time `since`; when that was."""
 
