@@ -48,7 +48,7 @@ class Cold:
             self.note(family.name, error)
             return []
 
-    def note(self, collector: str, error: Exception) -> None:
+    def note(self, collector: str, error: BaseException) -> None:
         """Count a reading that failed, and log the first of each."""
         self._recorder.count(_ERRORS, collector)
         if collector not in self._failed:

@@ -1,14 +1,16 @@
 """The registry that users can add collectors to: prometheus-client's, made when first asked for.
 
 Rules: nothing of the library is imported before that (100 ms, several MB). The registry refuses names of our catalogue
-(ValueError, "Duplicated timeseries"), so that no page can hold a family twice. `_created` series are off: they double
-the series of counters, and Prometheus reads them only behind a flag. A collector runs in a thread of its own and costs
-no family but its own: one that raises is passed over, one that does not end in time is left behind, and passed over
-until it has ended.
+(ValueError, "Duplicated timeseries"), and what a collector gives without having named it is passed over where the page
+has it already: no page can hold a family twice, for which Prometheus would refuse all of it. `_created` series are off:
+they double the series of counters, and Prometheus reads them only behind a flag. A collector runs in a thread of its
+own and costs no family but its own: one that raises is passed over, one that does not end in time is left behind, and
+passed over until it has ended.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 #: Seconds that a page waits for collectors that do not end, unless its scraper gives it less.
 LONGEST = 5.0
 _END = b"# EOF\n"
+_TYPE = re.compile(rb"^# TYPE (.+) \S+$", re.MULTILINE)
+_OURS = frozenset(name.encode() for family in FAMILIES for name in (family.name, family.base))
 _lock = threading.Lock()
 _registry: Any = None  # a CollectorRegistry with `members`, its collectors in order
 
@@ -76,6 +80,10 @@ def registry() -> CollectorRegistry:
         return found
 
 
+#: The name of a collector, and what it failed by.
+Failure = tuple[str, BaseException]
+
+
 class _Source(NamedTuple):
     """What is collected in one go; `key` tells it from others while it does not end."""
 
@@ -90,8 +98,8 @@ class _Pass(threading.Thread):
     def __init__(self, sources: Sequence[_Source], render: Callable[[Any], bytes]) -> None:
         super().__init__(name="respawnd-collect", daemon=True)
         self._sources, self._render = sources, render
-        self.texts: list[bytes] = []
-        self.failed: list[tuple[str, Exception]] = []
+        self.texts: list[tuple[str, bytes]] = []
+        self.failed: list[Failure] = []
         self.begun = 0
         self.left_behind = False
 
@@ -103,19 +111,17 @@ class _Pass(threading.Thread):
             self.begun += 1
             try:
                 text = self._render(source.collector).removesuffix(_END)
-            except Exception as error:  # noqa: BLE001 - whatever a user's collector raises costs its own families alone
+            except BaseException as error:  # noqa: BLE001 - whatever a user's collector raises, even SystemExit
                 self.failed.append((source.name, error))
             else:
-                self.texts.append(text)
+                self.texts.append((source.name, text))
 
 
 #: Passes left behind, by what they hang in.
 _hanging: dict[int | str, _Pass] = {}
 
 
-def users(
-    names: frozenset[str], *, openmetrics: bool, patience: float = LONGEST
-) -> tuple[bytes, list[tuple[str, Exception]]]:
+def users(names: frozenset[str], *, openmetrics: bool, patience: float = LONGEST) -> tuple[bytes, list[Failure]]:
     """Render the users' families by the library, without the end mark; nothing while nobody asked for the registry.
 
     Takes at most `patience` seconds; for one render at a time. Also returns what failed, by the collector's name.
@@ -129,22 +135,37 @@ def users(
     sources = [_Source(id(one), type(one).__name__, one) for one in _registry.members]
     if names:
         sources = [_Source("", "registry", _registry.restricted_registry(names))] if sources else []
-    return _collected(sources, render, patience)
+    texts, failed = _collected(sources, render, patience)
+    return _distinct(texts, failed), failed
+
+
+def _distinct(texts: Sequence[tuple[str, bytes]], failed: list[Failure]) -> bytes:
+    """Join what no earlier part of the page has; a collector that gives a family again joins `failed`."""
+    seen, parts = set(_OURS), []
+    for name, text in texts:
+        given = _TYPE.findall(text)
+        again = {family for family in given if family in seen or given.count(family) > 1}
+        if again:
+            failed.append((name, ValueError(f"gives what the page has already: {b', '.join(sorted(again)).decode()}")))
+            continue
+        seen.update(given)
+        parts.append(text)
+    return b"".join(parts)
 
 
 def _collected(
     sources: Sequence[_Source], render: Callable[[Any], bytes], patience: float
-) -> tuple[bytes, list[tuple[str, Exception]]]:
+) -> tuple[list[tuple[str, bytes]], list[Failure]]:
     """Pass over the sources; where one does not end within half of what is left, go on with those after it."""
     for key in [key for key, one in _hanging.items() if not one.is_alive()]:
         del _hanging[key]
-    failed: list[tuple[str, Exception]] = [
+    failed: list[Failure] = [
         (source.name, TimeoutError("has not ended since an earlier page"))
         for source in sources
         if source.key in _hanging
     ]
     left = [source for source in sources if source.key not in _hanging]
-    texts: list[bytes] = []
+    texts: list[tuple[str, bytes]] = []
     while left:
         patience /= 2
         one = _Pass(left, render)
@@ -163,4 +184,4 @@ def _collected(
         _hanging[stuck.key] = one
         failed.append((stuck.name, TimeoutError(f"has not ended within {patience:.3g} s")))
         left = left[one.begun :]
-    return b"".join(texts), failed
+    return texts, failed

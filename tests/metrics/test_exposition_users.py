@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import Counter, Gauge
 from prometheus_client.metrics_core import Metric
 
-from metrics.exposition import OPENMETRICS, TEXT, custom
+from metrics.exposition import OPENMETRICS, TEXT, Format, custom
 from tests.metrics.busy import busy_drill
 from tests.metrics.drill import Drill, values
 from tests.metrics.library import parse_openmetrics
@@ -85,6 +85,40 @@ def test_a_collector_that_fails_costs_its_own_families(registry: CollectorRegist
     assert [line for line in page.splitlines() if line.startswith("pond")] == ["pond_a 1.0", "pond_c 1.0"]
     assert page.endswith("# EOF\n")
     assert 'respawnd_metrics_collector_errors_total{collector="Pond"} 1.0' in page
+
+
+def leave() -> None:
+    """End the program, as a collector may that was written for a command."""
+    raise SystemExit(3)
+
+
+def test_a_collector_that_exits_costs_its_own_families(registry: CollectorRegistry) -> None:
+    """It is passed over and counted like one that fails; those after it are on the page."""
+    for pond in (Pond("pond_a", leave), Pond("pond_b")):
+        registry.register(pond)
+    page = busy_drill().page()
+    assert ["pond_b 1.0"] == [line for line in page.splitlines() if line.startswith("pond")]
+    assert 'respawnd_metrics_collector_errors_total{collector="Pond"} 1.0' in page
+
+
+class Nameless(Pond):
+    """A collector that does not say beforehand what it gives."""
+
+    def describe(self) -> list[Metric]:
+        """Name nothing."""
+        return []
+
+
+@pytest.mark.parametrize("taken", ["respawnd_service_up", "pond_a"])
+@pytest.mark.parametrize("chosen", [TEXT, OPENMETRICS])
+def test_a_family_is_given_once(registry: CollectorRegistry, taken: str, chosen: Format) -> None:
+    """A collector that gives what the page has already is passed over and counted; the page stays one that is read."""
+    for pond in (Pond("pond_a"), Nameless(taken), Nameless("pond_b")):
+        registry.register(pond)
+    page = busy_drill().page(chosen)
+    assert 1 == page.count(f"# TYPE {taken} ")
+    assert ["pond_a 1.0", "pond_b 1.0"] == [line for line in page.splitlines() if line.startswith("pond")]
+    assert 'respawnd_metrics_collector_errors_total{collector="Nameless"} 1.0' in page
 
 
 @pytest.mark.slow
