@@ -2,8 +2,9 @@
 
 Two gates, one after the other. The *head* is the sampler that OTEL_TRACES_SAMPLER names, asked of the trace identifier
 alone, as the SDK's own samplers ask it: so the answer can be had before the SDK is imported, and the SDK, asked again
-when the span is made, gives the same. The *bucket* is ours, one a service: ten episodes a minute, then one in ten,
-which say so (`respawnd.sampled_ratio`): a crash storm must not fill the queue with one service.
+when the span is made, gives the same. The *buckets* are ours, one a service and one for all: ten episodes a minute of
+a service, ten a second of all, then one in ten, which say so (`respawnd.sampled_ratio`): a crash storm must neither
+fill the queue with one service nor, where a thousand die again and again, take the processor from their respawns.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ Head = Callable[[int], bool]
 
 #: Episodes that a service may have at once, and in a minute.
 BURST = 10
+#: Episodes of all services at once: as many as one boot or one storm of a thousand has.
+BURST_OF_ALL = 1_000
 #: What is recorded beyond that: one in so many.
 ONE_IN = 10
-_PER_SECOND = BURST / 60.0
+_PER_SECOND, _PER_SECOND_OF_ALL = BURST / 60.0, 10.0
 _LOW_HALF = (1 << 64) - 1
 _DEFAULT = "parentbased_always_on"
 
@@ -48,22 +51,23 @@ def _ratio(text: str) -> float:
 
 
 class _Bucket:
-    """Tokens of one service, as of `at`, and how many episodes came while there were none."""
+    """Tokens as of `at`, `per_second` more up to `burst`, and how many episodes came while there were none."""
 
-    __slots__ = ("at", "excess", "tokens")
+    __slots__ = ("_at", "_burst", "_excess", "_per_second", "_tokens")
 
-    def __init__(self, at: float) -> None:
-        self.tokens, self.at, self.excess = float(BURST), at, 0
+    def __init__(self, burst: int, per_second: float, at: float) -> None:
+        self._tokens, self._burst, self._per_second = float(burst), burst, per_second
+        self._at, self._excess = at, 0
 
     def take(self, now: float) -> float:
         """The share of such episodes that is recorded if this one is; 0.0 if it is not."""
-        self.tokens = min(BURST, self.tokens + max(0.0, now - self.at) * _PER_SECOND)
-        self.at = now
-        if self.tokens >= 1:
-            self.tokens -= 1
+        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._per_second)
+        self._at = now
+        if self._tokens >= 1:
+            self._tokens -= 1
             return 1.0
-        self.excess += 1
-        return 0.0 if self.excess % ONE_IN else 1 / ONE_IN
+        self._excess += 1
+        return 0.0 if self._excess % ONE_IN else 1 / ONE_IN
 
 
 class Sampling:
@@ -73,6 +77,7 @@ class Sampling:
         self._ids, self._wanted, self._clock = ids, wanted, clock
         self._lock = threading.Lock()
         self._buckets: dict[str, _Bucket] = {}
+        self._all = _Bucket(BURST_OF_ALL, _PER_SECOND_OF_ALL, clock())
         self._decided: dict[UnitKey, dict[int, float]] = {}
 
     def __len__(self) -> int:
@@ -102,8 +107,9 @@ class Sampling:
         now = self._clock()
         bucket = self._buckets.get(service)
         if bucket is None:
-            bucket = self._buckets[service] = _Bucket(now)
-        return bucket.take(now)
+            bucket = self._buckets[service] = _Bucket(BURST, _PER_SECOND, now)
+        share = bucket.take(now)
+        return self._all.take(now) if share == 1 else share
 
     def done(self, key: UnitKey, number: int) -> None:
         """The episode is over: nobody will ask again about it, nor about those of earlier lives."""

@@ -6,6 +6,7 @@ and 14 MB. All that OTEL_* variables say of resource, sampler and limits holds, 
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from opentelemetry.context import Context as Ambient
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import (
@@ -34,7 +35,11 @@ from metrics.tracing.pipeline import Failed
 from metrics.tracing.sinks import Identity
 from metrics.tracing.spans import Record, Value
 
+log = logging.getLogger("respawnd.tracing")
+
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+#: Attributes, events and links of a span where nobody says otherwise (OpenTelemetry specification, SDK span limits).
+_MOST = 128
 
 
 def resource(identity: Identity) -> Resource:
@@ -76,12 +81,24 @@ class _Collector(SpanProcessor):
         self.ended.append(span)
 
 
+def _limits() -> SpanLimits:
+    """The limits that the environment sets, or those of the specification where it sets one that is none."""
+    try:
+        return SpanLimits()
+    except ValueError as error:
+        log.warning("Passed over the limits of spans in the environment: %s", error)
+    none = SpanLimits.UNSET
+    return SpanLimits(_MOST, _MOST, _MOST, _MOST, _MOST, _MOST, none, none)
+
+
 class Maker:
-    """Makes the SDK's spans. For one thread. Raises ValueError where OTEL_* limits are no numbers."""
+    """Makes the SDK's spans. For one thread."""
 
     def __init__(self, identity: Identity) -> None:
         self._ids, self._collector = _Ids(), _Collector()
-        provider = TracerProvider(resource=resource(identity), id_generator=self._ids, shutdown_on_exit=False)
+        provider = TracerProvider(
+            resource=resource(identity), id_generator=self._ids, span_limits=_limits(), shutdown_on_exit=False
+        )
         provider.add_span_processor(self._collector)
         self._tracer = provider.get_tracer("respawnd", identity.version)
 

@@ -48,6 +48,8 @@ def metrics(
     """
     if (directory is not None or targets is not None) and (openmetrics or as_json):
         raise click.UsageError("cannot choose the format of a file: --openmetrics and --json are for stdout")
+    if "" in (directory, targets):
+        raise click.UsageError("cannot write to a path of no letters")
     if openmetrics and as_json:
         raise click.UsageError("cannot print both: --openmetrics and --json")
     link = reach(config, socket)
@@ -62,7 +64,10 @@ def metrics(
 
 
 def _page(link: Link, names: Sequence[str], accept: str) -> bytes:
-    return link.page("/metrics", {"name[]": names}, accept)
+    page = link.page("/metrics", {"name[]": names}, accept)
+    if names and b"# TYPE " not in page:
+        raise CommandError(f"cannot show {', '.join(names)}: no such metric")
+    return page
 
 
 def _write(path: str, data: bytes) -> None:

@@ -60,6 +60,14 @@ def test_a_page_on_stdout(fake: FakeDaemon, site: Site) -> None:
     assert [(), ("a", "b_total")] == [names for _, _, names, _ in fake.pages]
 
 
+def test_a_name_that_nothing_bears(fake: FakeDaemon, site: Site) -> None:
+    """It is said, and is a failure: a script must not take a slip of the pen for a silent service."""
+    fake.page = b""
+    ran = respawnd("metrics", "--name", "respawnd_sevrice_up", "--socket", site.socket)
+    assert (1, "") == (ran.code, ran.out)
+    assert "cannot show respawnd_sevrice_up: no such metric" in ran.err
+
+
 def test_as_json(fake: FakeDaemon, site: Site) -> None:
     """Families with their samples; what no number of JSON can say is null."""
     fake.page = b'# HELP x Words\n# TYPE x gauge\nx{a="b\\"c"} 1.5\nx{a="d"} +Inf\nx{a="e"} NaN\n'
@@ -77,6 +85,8 @@ def test_what_makes_no_sense_together(tmp_path: Path, site: Site) -> None:
         ("--textfile", tmp_path, "--json"),
         ("--file-sd", tmp_path / "x.json", "--openmetrics"),
         ("--openmetrics", "--json"),
+        ("--textfile", ""),
+        ("--file-sd", ""),
     ):
         assert 2 == respawnd("metrics", *options, "--socket", site.socket).code
     assert not (tmp_path / "respawnd.prom").exists()

@@ -145,6 +145,14 @@ def test_limits_of_the_sdk_hold(made: Callable[..., Rig]) -> None:
         assert all(span.dropped_attributes_count for span in spans(request) if span.name == "service.respawn")
 
 
+def test_a_limit_that_is_none_costs_no_span(made: Callable[..., Rig]) -> None:
+    """A limit that is no number is warned of, and those of the specification hold."""
+    with collector() as there:
+        made(QUICK | {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-5"}, endpoint=there.url).come_and_go()
+        request, _, _ = there.take()
+        assert all(len(span.attributes) > 3 for span in spans(request) if span.name == "service.respawn")
+
+
 def test_nothing_is_sampled_out_twice(made: Callable[..., Rig]) -> None:
     """Where the environment switches sampling off, spans are counted as sampled out, and nobody is asked."""
     with rude(hang) as there:

@@ -26,7 +26,7 @@ from metrics.tracing.ids import Context, Ids, parsed, traceparent
 from metrics.tracing.jsonl import JsonLines
 from metrics.tracing.otlp import target
 from metrics.tracing.pipeline import Bounds, bounds
-from metrics.tracing.sampling import BURST, Sampling, head
+from metrics.tracing.sampling import BURST, BURST_OF_ALL, Sampling, head
 from supervisor.core.model import Kind, UnitKey
 from tests.core.world import World, spec
 from tests.metrics.collector import attributes, resource, spans
@@ -95,6 +95,19 @@ def test_a_storm_is_thinned_out() -> None:
     assert 1.0 == sampling.life(UnitKey("db"), 1)
     now[0] = 60.0
     assert [1.0] * BURST == [sampling.life(WEB, number) for number in range(200, 200 + BURST)]
+
+
+def test_a_storm_of_all_is_thinned_out() -> None:
+    """A thousand services that die again and again share a thousand episodes, and ten more a second."""
+    now = [0.0]
+    ids = Ids(SEED)
+    sampling = Sampling(ids, lambda _: True, lambda: now[0])
+    keys = [UnitKey(f"s{number}") for number in range(BURST_OF_ALL)]
+    assert {1.0} == {sampling.life(key, 1) for key in keys}
+    shares = [sampling.life(key, 2) for key in keys]
+    assert (BURST_OF_ALL // 10, BURST_OF_ALL * 9 // 10) == (shares.count(0.1), shares.count(0.0))
+    now[0] = 1.0
+    assert 10 == [sampling.life(key, 3) for key in keys].count(1.0)
 
 
 def test_a_decision_stands() -> None:
