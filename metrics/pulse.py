@@ -1,7 +1,8 @@
-"""How a long-lived thread of the metrics shows that it works or waits; these rooms may not enter that of the host."""
+"""How a long-lived thread of the metrics is attended and shows that it works; these rooms may not enter the host's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -23,3 +24,13 @@ class Unwatched:
 
     def idle(self) -> None:
         """Nothing."""
+
+
+#: A thread's life around its body, by name: priority, pulse, what becomes of a failure (supervisor.host.thread). The
+#: body may be called again after one, so it has to find its way from any state.
+Attend = Callable[[str, Callable[[Pulse], None]], None]
+
+
+def unattended(name: str, body: Callable[[Pulse], None]) -> None:
+    """Run the thread's body as it is."""
+    body(Unwatched())

@@ -98,8 +98,8 @@ class Telemetry:
 
         if not enabled(config.tracing, environ):
             return None
-        identity, pulse = Identity(VERSION, config.daemon.state_dir), self._pulses.expect("spans")
-        return Tracing(config.tracing, identity, self._recorder, environ, pulse=pulse)
+        identity, life = Identity(VERSION, config.daemon.state_dir), partial(attend, pulses=self._pulses)
+        return Tracing(config.tracing, identity, self._recorder, environ, attend=life)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from metrics.pulse import Pulse, Unwatched
+from metrics.pulse import Attend, Pulse, unattended
 from metrics.recorder import Recorder
 from metrics.sampler.aside import Aside
 from metrics.sampler.census import Census, SamplerSettings
@@ -43,19 +43,11 @@ _TIME = "respawnd_resource_sample_time_seconds"
 _ERRORS = "respawnd_resource_sample_errors_total"
 
 
-Attend = Callable[[str, Callable[[Pulse], None]], None]
-
-
-def unattended(name: str, body: Callable[[Pulse], None]) -> None:
-    """Run the thread's body as it is."""
-    body(Unwatched())
-
-
 class Sampler:
     """Samples the replicas of `view()` into `recorder`.
 
-    `tag` gives what RESPAWND_LIFE is of a life. `also` are called in the thread every few seconds. `attend(name, body)`
-    is the thread's life around its body: priority, pulse, what becomes of a failure. `groups` is for tests.
+    `tag` gives what RESPAWND_LIFE is of a life. `also` are called in the thread every few seconds. `attend` is the
+    thread's life around its body. `groups` is for tests.
     """
 
     def __init__(
@@ -202,4 +194,4 @@ class Sampler:
         self._census.carry(state)
 
 
-__all__ = ["NAME", "Attend", "Sampler", "SamplerSettings", "unattended"]
+__all__ = ["NAME", "Sampler", "SamplerSettings"]

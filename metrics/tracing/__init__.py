@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from metrics.pulse import Pulse, Unwatched
+from metrics.pulse import Attend, Pulse, unattended
 from metrics.tracing.daemon import Daemon
 from metrics.tracing.episodes import observe
 from metrics.tracing.ids import Context, Ids, traceparent
@@ -68,7 +68,7 @@ class Tracing:
     """Makes traces of the facts of the loop.
 
     `seed` is new in each run of the daemon; `make` gives the exporter, in the export thread, if it is not to be the one
-    that the settings ask for.
+    that the settings ask for. `attend` is the life of each of the two threads around its body.
     """
 
     def __init__(
@@ -80,13 +80,14 @@ class Tracing:
         *,
         seed: bytes | None = None,
         make: Callable[[], Exporter] | None = None,
-        pulse: Pulse | None = None,
+        attend: Attend = unattended,
     ) -> None:
-        self._counts, self._pulse = counts, pulse or Unwatched()
+        self._counts = counts
         self._children = settings.child_context
         self._ids = Ids(os.urandom(16) if seed is None else seed)
         self._sampling = Sampling(self._ids, head(environ), time.monotonic)
-        self._pipeline = Pipeline(make or maker(settings, identity, environ), bounds(environ), self._became)
+        make = make or maker(settings, identity, environ)
+        self._pipeline = Pipeline(make, bounds(environ), self._became, attend)
         sink = Sink(self._pipeline.put, partial(self._became, "sampled_out"), self._exemplify)
         self._ledger = Ledger(self._ids, self._sampling, sink, _offset)
         self._daemon = Daemon(self._ledger)
@@ -96,7 +97,7 @@ class Tracing:
         self._asleep = True
         self._stopping = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
+        self._thread = threading.Thread(target=attend, args=(THREAD, self._run), name=THREAD, daemon=True)
 
     # --- for the loop's thread --------------------------------------------------------------------------------------
 
@@ -176,22 +177,24 @@ class Tracing:
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, pulse: Pulse) -> None:
+        self._wake.set()  # after a failure nobody wakes who is taken to be awake
         while not self._stopping.is_set():
+            pulse.idle()
             self._wake.wait(_LONGEST)
             self._wake.clear()
-            self._pulse.busy()
-            self._attend()
-            self._pulse.idle()
+            self._listen(pulse)
             self._pipeline.tend()
+        pulse.busy()
         self._digest()
         self._safely(partial(self._daemon.end, time.monotonic()))
 
-    def _attend(self) -> None:
+    def _listen(self, pulse: Pulse) -> None:
         """Take facts as long as they come, without being woken for each."""
         self._asleep = False
         quiet = 0
         while quiet < _PATIENCE and not self._stopping.wait(_STEP):
+            pulse.busy()
             quiet = 0 if self._digest() else quiet + 1
             self._pipeline.tend()
         self._asleep = True

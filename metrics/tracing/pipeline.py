@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from metrics.pulse import Attend, Pulse, unattended
 from metrics.tracing.spans import Record
 
 log = logging.getLogger("respawnd.tracing")
@@ -90,10 +91,17 @@ def _positive(environ: Mapping[str, str], name: str, default: float) -> float:
 class Pipeline:
     """The queue and its thread. `make` gives the exporter, in the thread: what it imports delays nobody.
 
-    `count` takes a result (exported, failed, dropped, sampled_out) and a number of spans.
+    `count` takes a result (exported, failed, dropped, sampled_out) and a number of spans; `attend` is the thread's life
+    around its body, which falls behind while it waits for an answer.
     """
 
-    def __init__(self, make: Callable[[], Exporter], limits: Bounds, count: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Exporter],
+        limits: Bounds,
+        count: Callable[[str, int], None],
+        attend: Attend = unattended,
+    ) -> None:
         self._make, self._limits, self._count = make, limits, count
         self._queue: deque[Sequence[Record]] = deque()
         self._waiting = 0
@@ -103,7 +111,7 @@ class Pipeline:
         self._since: float | None = None  # the export under way
         self._away = False
         self._exporter: Exporter | None = None
-        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
+        self._thread = threading.Thread(target=attend, args=(THREAD, self._run), name=THREAD, daemon=True)
 
     def __len__(self) -> int:
         """Spans that wait."""
@@ -168,23 +176,35 @@ class Pipeline:
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            self._exporter = exporter = self._make()
-        except Exception:
-            log.exception("Cannot export spans")
-            self._drain()
-            return
-        while batch := self._next():
+    def _run(self, pulse: Pulse) -> None:
+        exporter = self._exporter or self._made()
+        while exporter is not None and (batch := self._next(pulse)):
             self._send(exporter, batch)
         self._drain()
-        exporter.close()
+        if exporter is not None:
+            self._close(exporter)
 
-    def _next(self) -> list[Record]:
+    def _made(self) -> Exporter | None:
+        """The exporter, None where there can be none: what it needs is not installed, or OTEL_* make no sense to it."""
+        try:
+            self._exporter = self._make()
+        except Exception:
+            log.exception("Cannot export spans")
+        return self._exporter
+
+    def _close(self, exporter: Exporter) -> None:
+        try:
+            exporter.close()
+        except Exception as problem:  # of a library, at the very end: to begin again would not mend it
+            log.warning("Cannot close %s", exporter.name, exc_info=problem)
+
+    def _next(self, pulse: Pulse) -> list[Record]:
         """The next batch, when it is due; empty at the end."""
+        pulse.idle()
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or self._waiting > 0)
             self._changed.wait_for(self._due, self._limits.delay)
+            pulse.busy()
             if self._stopping and time.monotonic() >= self._until:
                 return []
             return self._take()
@@ -213,6 +233,9 @@ class Pipeline:
             self._count("failed", len(batch))
             log.debug("Cannot export spans", exc_info=True)
             self._tell_of(exporter, repr(problem))
+        except BaseException:  # the thread begins again, without this batch
+            self._count("failed", len(batch))
+            raise
         else:
             self._count("exported", len(batch) - left_out)
             if left_out:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from metrics.pulse import Pulse
+from metrics.pulse import Attend, Pulse, unattended
 from metrics.recorder import Recorder
 from metrics.recorder.store import Usage
-from metrics.sampler import NAME, Attend, Sampler, SamplerSettings, unattended
+from metrics.sampler import NAME, Sampler, SamplerSettings
 from supervisor.core.view import FleetView
 from tests.metrics.sampling_host import tag
 
