@@ -16,6 +16,7 @@ from metrics.catalog.family import (
     PHASES,
     REASONS,
     RESULTS,
+    RUNS,
     SPANS,
     STATES,
     STREAMS,
@@ -117,18 +118,24 @@ _LIFECYCLE = (
 )  # fmt: skip
 
 _JOBS = (
-    _g(S, "respawnd_job_last_start_time_seconds", "Unix time of the last start; first that of the load.", **LATER),
-    _g(S, "respawnd_job_last_completion_time_seconds", "Unix time of the last end; first that of the load.", **LATER),
-    _g(S, "respawnd_job_last_success_time_seconds", "Unix time of the last success; first that of the load.", **LATER),
-    _g(S, "respawnd_job_last_duration_seconds", "Seconds that the last run took.", **LATER),
-    _g(S, "respawnd_job_last_exit_code", "Status of the last run; minus the signal's number if one ended it.", **LATER),
-    _g(S, "respawnd_job_running", "Runs under way.", **LATER),
+    _g(S, "respawnd_job_last_start_time_seconds",
+       "Unix time at which the last run of a oneshot started; that of its load until there is one."),
+    _g(S, "respawnd_job_last_completion_time_seconds",
+       "Unix time at which the last run ended by itself, or could not be launched; that of the load until then."),
+    _g(S, "respawnd_job_last_success_time_seconds",
+       "Unix time at which the last run ended well (success_exit); that of the load until then."),
+    _g(S, "respawnd_job_last_duration_seconds",
+       "Seconds that the last completed run took; no series before it, nor where that could not be launched."),
+    _g(S, "respawnd_job_last_exit_code",
+       "Status of the last completed run, minus the signal's number if one ended it; no series where there is none."),
+    _g(S, "respawnd_job_running", "Runs under way: processes of the job that live."),
     _g(S, "respawnd_job_schedule_period_seconds", "Seconds between scheduled runs.", **LATER),
     _g(S, "respawnd_job_next_run_time_seconds", "Unix time of the next scheduled run.", **LATER),
     _g(S, "respawnd_job_timeout_seconds", "Seconds that a run may take.", **LATER),
     _g(S, "respawnd_job_schedule_delay_seconds", "Last start minus its scheduled time.", **LATER),
-    _c(S, "respawnd_job_runs_total", "Runs, by result.", "result",
-       values=(("result", ("ok", "fail", "timeout", "skipped_overlap", "missed")),), **LATER),
+    _c(S, "respawnd_job_runs_total",
+       "Runs, by result; one that could not be launched is a fail, one that respawnd itself ended has no result.",
+       "result", values=(("result", RUNS),), initial=("ok", "fail")),
 )  # fmt: skip
 
 _AGE = "As old as the last sampling (metrics.sample_interval)."

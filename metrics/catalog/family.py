@@ -23,6 +23,8 @@ TRIGGERS = ("crash", "exit", "health", "oom", "dependency", "config", "manual", 
 #: wait for dependencies, limits and a launcher, exec, readiness.
 PHASES = ("notice", "decide", "sweep", "backoff", "queue", "spawn", "ready")
 RESULTS = ("ok", "error")
+#: How a run of a job came out; the last two are of a schedule.
+RUNS = ("ok", "fail", "timeout", "skipped_overlap", "missed")
 SPANS = ("exported", "failed", "dropped", "sampled_out")
 STREAMS = ("stdout", "stderr")
 LEVELS = ("debug", "info", "warning", "error", "critical")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from metrics.recorder import Recorder
-from metrics.recorder.store import Replica, Service, Usage
+from metrics.recorder.store import Job, Replica, Service, Usage
 from supervisor.core.model import UnitSpec
 from supervisor.core.state import Unit
 from supervisor.core.view import FleetView
@@ -24,12 +24,15 @@ class Batch:
     """Some services of one picture, with their units, records and label texts in step.
 
     What decides how many lines there are is taken once, so that a page has the lines that were counted for it. `now` is
-    monotonic; added to `offset` it is wall time.
+    monotonic; added to `offset` it is wall time. `jobs`, with titles and members, are those of the oneshots alone.
     """
 
     __slots__ = (
         "_availability",
         "exits",
+        "job_members",
+        "job_titles",
+        "jobs",
         "labels",
         "members",
         "now",
@@ -55,6 +58,9 @@ class Batch:
         self.specs: list[UnitSpec] = []
         self.exits: list[tuple[int, ...]] = []
         self.members: list[list[Unit]] = []
+        self.jobs: list[Job] = []
+        self.job_titles: list[str] = []
+        self.job_members: list[list[Unit]] = []
         self._availability: list[tuple[float, float]] | None = None
 
     def seal(self) -> Batch:
@@ -64,6 +70,12 @@ class Batch:
         self.usages = [replica.usage or UNKNOWN for replica in self.replicas]
         self.titles = [service.label for service in self.services]
         self.exits = [service.exits for service in self.services]
+        for service, members in zip(self.services, self.members, strict=True):
+            job = service.job
+            if job is not None:
+                self.jobs.append(job)
+                self.job_titles.append(service.label)
+                self.job_members.append(members)
         return self
 
     def availability(self) -> list[tuple[float, float]]:

@@ -14,7 +14,8 @@ from collections.abc import Generator, Mapping, Sequence
 from metrics.catalog import BY_NAME, Family
 from metrics.exposition.batch import Batch
 from metrics.exposition.hot import HOT, count
-from metrics.exposition.patterns import LATENCY, LINES, latency
+from metrics.exposition.jobs import OF_JOBS
+from metrics.exposition.patterns import JOB_RUNS, LATENCY, LINES, latency
 from metrics.recorder.store import Exemplar
 
 log = logging.getLogger("respawnd.metrics")
@@ -38,7 +39,9 @@ def _most(family: Family) -> int:
 
 
 _MOST_OF_REPLICA = sum(_most(BY_NAME[name]) for name in HOT if "replica" in BY_NAME[name].labels)
-_MOST_OF_SERVICE = sum(_most(BY_NAME[name]) for name in HOT if "replica" not in BY_NAME[name].labels)
+_JOBS = frozenset((*OF_JOBS, JOB_RUNS))
+_MOST_OF_JOB = sum(_most(BY_NAME[name]) for name in _JOBS)
+_MOST_OF_SERVICE = sum(_most(BY_NAME[name]) for name in HOT - _JOBS if "replica" not in BY_NAME[name].labels)
 
 
 class Budget:
@@ -89,7 +92,8 @@ class Budget:
 
 
 def _bound(part: Batch) -> int:
-    return len(part.units) * _MOST_OF_REPLICA + len(part.services) * _MOST_OF_SERVICE
+    replicas, services, jobs = len(part.units), len(part.services), len(part.jobs)
+    return replicas * _MOST_OF_REPLICA + services * _MOST_OF_SERVICE + jobs * _MOST_OF_JOB
 
 
 def folded(parts: Sequence[Batch], *, openmetrics: bool) -> Generator[bytes, None, str]:

@@ -12,9 +12,10 @@ from itertools import islice
 from metrics.catalog import Family
 from metrics.exposition.batch import BATCH, Batch
 from metrics.exposition.columns import OF_REPLICAS, OF_SERVICES, column
+from metrics.exposition.jobs import OF_JOBS
 from metrics.exposition.patterns import LATENCY, LINES, OF_SEVERAL_LINES, PHASE, marked_latency
 
-HOT: frozenset[str] = frozenset((*OF_REPLICAS, *OF_SERVICES, *OF_SEVERAL_LINES))
+HOT: frozenset[str] = frozenset((*OF_REPLICAS, *OF_SERVICES, *OF_JOBS, *OF_SEVERAL_LINES))
 #: Services in one piece of text, where a batch would take too long.
 _FEWER = {LATENCY: BATCH // 8, PHASE: BATCH // 8}
 
@@ -26,6 +27,8 @@ def render(family: Family, batch: Batch, *, openmetrics: bool = False) -> Iterat
         yield column(name, batch.labels, OF_REPLICAS[name](batch))
     elif name in OF_SERVICES:
         yield column(name, batch.titles, OF_SERVICES[name](batch))
+    elif name in OF_JOBS:
+        yield column(name, batch.job_titles, OF_JOBS[name](batch))
     else:
         make = marked_latency if openmetrics and name == LATENCY else OF_SEVERAL_LINES[name]
         lines, fewer = iter(make(batch)), _FEWER.get(name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from metrics.catalog import BY_NAME, PHASES, REASONS, RESULTS, STREAMS, TRIGGERS
+from metrics.catalog import BY_NAME, PHASES, REASONS, RESULTS, RUNS, STREAMS, TRIGGERS
 from metrics.exposition.batch import Batch
 from metrics.exposition.resources import CPU, PRESSURE, cpu, pressure
 from metrics.exposition.text import (
@@ -46,7 +46,7 @@ class Pattern(dict[tuple[float, ...], tuple[str, ...]]):
 
 def make_room() -> None:
     """Forget the patterns of families that have no room left; once a page, or all would be made anew for each."""
-    for pattern in (_RESTARTS, _EXITS, _BUCKETS):
+    for pattern in (_RESTARTS, _EXITS, _RUNS, _BUCKETS):
         if len(pattern) >= PATTERNS:
             pattern.clear()
 
@@ -137,6 +137,14 @@ def _exits(batch: Batch) -> list[str]:
     return [label.join(_EXITS[counts]) for label, counts in zip(batch.titles, batch.exits, strict=True)]
 
 
+JOB_RUNS = "respawnd_job_runs_total"
+_RUNS = _by_label(JOB_RUNS, RUNS)
+
+
+def _runs(batch: Batch) -> list[str]:
+    return [label.join(_RUNS[job.runs]) for label, job in zip(batch.job_titles, batch.jobs, strict=True)]
+
+
 _SPAWNS = "respawnd_service_spawns_total"
 _SPAWNED, _FAILED = (opening(_SPAWNS, [("result", word)]) for word in RESULTS)
 
@@ -200,6 +208,7 @@ OF_SEVERAL_LINES: Mapping[str, Callable[[Batch], Iterable[str]]] = {
     _INFO: _info,
     RESTARTS: _restarts,
     EXITS: _exits,
+    JOB_RUNS: _runs,
     _SPAWNS: _spawns,
     LATENCY: _latency,
     PHASE: _phases,

@@ -1,19 +1,22 @@
 """The recorder: an observer of the loop that counts what happened to every service, and what the loop itself did.
 
 Rules: `observe`, `turned`, `count_event`, `count_spawn_duration` and `observe_lag` belong to the loop's thread and take
-no lock; `count` and `put` are for every thread. Nothing here reads a clock: durations come from the moments in the
-facts. A transition tells what changed since the recorder last looked at the unit, not only what changed in it: what
-happened without a change of state (an exit while stopping, a launch that failed at once) is counted with the next
-transition. Every configured service has a record, also one without units; it ends when both are gone.
+no lock; `count` and `put` are for every thread. Durations come from the moments in the facts; a clock is read only for
+the Unix time of what is told without one: the load of a job, and its launches that failed. A transition tells what
+changed since the recorder last looked at the unit, not only what changed in it: what happened without a change of state
+(an exit while stopping, a launch that failed at once) is counted with the next transition. Every configured service has
+a record, also one without units; it ends when both are gone.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from metrics.catalog import B1, B2, B3, BY_NAME, EVENTS, OTHER, STREAMS, Kind
 from metrics.recorder.carry import put_back, taken_out
+from metrics.recorder.jobs import Offset, enlisted, ran
 from metrics.recorder.moves import moved
 from metrics.recorder.store import (
     UNSEEN,
@@ -49,10 +52,15 @@ _ADOPTED = "respawnd_children_adopted_total"
 _OURS = "respawnd_"
 
 
-class Recorder:
-    """Counts for the whole daemon. Readers: see `metrics.exposition`."""
+def _offset() -> float:
+    return time.time() - time.monotonic()
 
-    def __init__(self) -> None:
+
+class Recorder:
+    """Counts for the whole daemon. Readers: see `metrics.exposition`. `offset` is Unix time less monotonic time."""
+
+    def __init__(self, offset: Offset = _offset) -> None:
+        self.offset = offset
         self.replicas: dict[UnitKey, Replica] = {}
         self.services: dict[str, Service] = {}
         self.histograms: dict[str, Observed] = {name: empty(bounds) for name, bounds in _BOUNDS.items()}
@@ -87,11 +95,13 @@ class Recorder:
         are those that are configured and those that have units; they cost a microsecond each, units two.
         """
         self._configured = view.specs
-        for name in view.specs:
-            if name not in self.services:
-                self.services[name] = Service(name, view.at)
+        for name, spec in view.specs.items():
+            service = self.services.get(name)
+            if service is None:
+                service = self.services[name] = Service(name, view.at)
+            enlisted(service, spec, view.at, self.offset)
         for key, unit in view.units.items():
-            replica = self.replicas.get(key) or self._enrol(key, view.at)
+            replica = self.replicas.get(key) or self._enrol(unit, view.at)
             if not replica.known and replica.pictured is None:
                 replica.pictured = None if replica.carried else view.at
                 replica.meet(unit)
@@ -195,10 +205,12 @@ class Recorder:
 
     # --- transitions ------------------------------------------------------------------------------------------------
 
-    def _enrol(self, key: UnitKey, at: float) -> Replica:
+    def _enrol(self, unit: Unit, at: float) -> Replica:
+        key = unit.key
         service = self.services.get(key.service)
         if service is None:
             service = self.services[key.service] = Service(key.service, at)
+            enlisted(service, unit.spec, at, self.offset)
         service.members += 1
         replica = self.replicas[key] = Replica(key, service)
         return replica
@@ -223,11 +235,12 @@ class Recorder:
 
     def _moved(self, fact: Transition) -> None:
         unit, at = fact.unit, fact.at
-        replica = self.replicas.get(unit.key) or self._enrol(unit.key, at)
+        replica = self.replicas.get(unit.key) or self._enrol(unit, at)
         if not replica.known:
             self._first(replica, fact)
         self._account(replica, unit, at)
-        overhead = moved(replica, fact)
+        job = replica.service.job
+        overhead = moved(replica, fact) if job is None else ran(replica, job, fact, self.offset)
         if overhead is not None:
             self.histograms[OVERHEAD] = observed(self.histograms[OVERHEAD], B2, overhead)
         if isinstance(fact.cause, Adopted):

@@ -2,7 +2,8 @@
 
 Rules: what is on a closed list goes by its word and a histogram with its bounds, so that a version with other lists
 takes what it knows and passes over the rest. All is read before anything is put back. Moments are monotonic: the data
-outlive the process, not the machine's boot. Gauges are set anew by whoever knows them, but for those of a sample.
+outlive the process, not the machine's boot. Gauges are set anew by whoever knows them, but for those of a sample and of
+a job.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from metrics.catalog import B1, BY_NAME, PHASES, REASONS, TRIGGERS, Family, Kind
-from metrics.recorder.store import Exemplar, Exemplars, Observed, Replica, Service, Usage
+from metrics.catalog import B1, BY_NAME, PHASES, REASONS, RUNS, TRIGGERS, Family, Kind
+from metrics.recorder.store import Exemplar, Exemplars, Job, Observed, Replica, Service, Usage
 from supervisor.core.model import UnitKey
 from supervisor.core.state import Exit, Reason
 
@@ -134,6 +135,7 @@ def _service(service: Service) -> dict[str, Any]:
         "escalations": service.escalations,
         "output": service.output,
         "dropped": service.dropped,
+        "job": None if service.job is None else _job(service.job),
     }
 
 
@@ -151,7 +153,26 @@ def _read_service(name: str, state: Mapping[str, Any]) -> Service:
     service.escalations = int(state["escalations"])
     service.output = int(state["output"][0]), int(state["output"][1])
     service.dropped = int(state["dropped"])
+    service.job = _read_job(state.get("job"))  # an earlier version of this format told nothing of jobs
     return service
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {**job._asdict(), "runs": _by_word(RUNS, job.runs)}
+
+
+def _read_job(state: Mapping[str, Any] | None) -> Job | None:
+    if state is None:
+        return None
+    took, code = state["took"], state["code"]
+    return Job(
+        float(state["started"]),
+        float(state["completed"]),
+        float(state["succeeded"]),
+        None if took is None else float(took),
+        None if code is None else int(code),
+        _counts(RUNS, state["runs"]),
+    )
 
 
 # --- replicas ---------------------------------------------------------------------------------------------------------

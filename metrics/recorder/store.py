@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from metrics.catalog import B1, PHASES, REASONS, TRIGGERS
+from metrics.catalog import B1, PHASES, REASONS, RUNS, TRIGGERS
 from supervisor.core.model import UnitKey, UnitSpec
 from supervisor.core.state import Exit, State, Unit
 
@@ -20,6 +20,7 @@ Observed = tuple[tuple[int, ...], float]
 
 NEVER_RESTARTED = (0,) * len(TRIGGERS)
 NEVER_EXITED = (0,) * len(REASONS)
+NEVER_RUN = (0,) * len(RUNS)
 #: No exit and no launch of this replica was looked at yet.
 UNSEEN = -1
 
@@ -107,11 +108,26 @@ class Usage(NamedTuple):
     pressure: Pressure | None = None
 
 
+class Job(NamedTuple):
+    """The runs of a oneshot, each of them one life: the last of them, and how many there were by result.
+
+    `started`, `completed` and `succeeded` are Unix times, that of the load where it has not happened since. `took` is
+    seconds and `code` an exit status or minus a signal's number, both of the run that completed last; None for unknown.
+    """
+
+    started: float
+    completed: float
+    succeeded: float
+    took: float | None = None
+    code: int | None = None
+    runs: tuple[int, ...] = NEVER_RUN
+
+
 class Service:
     """The totals of one service. `label` is its prepared label text, `info` that of its metadata under `spec`.
 
-    `exemplars` are those of `latency`, None until there is one. `shown` is the reader's own: what the last page said of
-    `span`, below which no later page may fall.
+    `job` is there for oneshots alone. `exemplars` are those of `latency`, None until there is one. `shown` is the
+    reader's own: what the last page said of `span`, below which no later page may fall.
     """
 
     __slots__ = (
@@ -120,6 +136,7 @@ class Service:
         "exemplars",
         "exits",
         "info",
+        "job",
         "label",
         "latency",
         "members",
@@ -146,6 +163,7 @@ class Service:
         self.escalations = 0
         self.output = (0, 0)
         self.dropped = 0
+        self.job: Job | None = None
         self.spec: UnitSpec | None = None
         self.info = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from metrics.exposition import identify, install
 from metrics.recorder import LATENCY, OVERHEAD, SPAWN
 from metrics.recorder.store import Usage
-from supervisor.core.model import UnitKey
+from supervisor.core.model import Kind, Restart, UnitKey
 from tests.metrics.drill import EPOCH, Drill, spec
 
 HOSTILE = ('say "hi"', "back\\slash", "new\nline", "Ünï©ødé 🐘", "x" * 64)
@@ -19,11 +19,14 @@ USAGE = Usage(
 
 def busy_drill() -> Drill:
     """Run services of every kind of history, with a daemon that tells of itself."""
-    drill = Drill(spec("web"), spec("idle", autostart=False), spec("three", replicas=3), *map(spec, HOSTILE)).boot()
+    job = spec("job", kind=Kind.ONESHOT, restart=Restart.NEVER)
+    specs = (spec("web"), spec("idle", autostart=False), spec("three", replicas=3), job, *map(spec, HOSTILE))
+    drill = Drill(*specs).boot()
     for key in [key for key in drill.fleet.units if key.service != "idle"]:
         drill.launched(key, after=0.001)
     drill.died(UnitKey("web"), None, 11)
     drill.launched(UnitKey("web"), after=0.02)
+    drill.died(UnitKey("job"), 0)
     identify(drill.recorder, "0.1.0", "abc", "/var/lib/respawnd", {"pidfd": True, "psi": False})
     install(drill.recorder)
     drill.recorder.sampled(dict.fromkeys(drill.fleet.units, USAGE))

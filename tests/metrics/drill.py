@@ -29,7 +29,7 @@ class Drill:
     def __init__(self, *specs: UnitSpec) -> None:
         self.now = 100.0
         self.fleet = Fleet({item.name: item for item in specs}, Limits(rate=None), self.now, strict=True)
-        self.recorder = Recorder()
+        self.recorder = Recorder(lambda: EPOCH)
         self.exposition = Exposition(
             self.recorder, self.view, clock=lambda: self.now, wall=lambda: self.now + EPOCH, pause=lambda _: None
         )

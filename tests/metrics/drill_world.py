@@ -29,6 +29,8 @@ from tests.core.world import World
 LATE = 0.0005
 #: Seconds between the kernel's news and the look at it.
 NOTICED = 0.000125
+#: Unix time at moment 0 of the core's world.
+WALL = 1e9
 
 
 @define
@@ -145,7 +147,7 @@ class Chronicle(World):
     `successor` is another that hears the same.
     """
 
-    recorder: Recorder = field(factory=Recorder)
+    recorder: Recorder = field(factory=lambda: Recorder(lambda: WALL))
     successor: Recorder | None = None
     ledger: Ledger = field(factory=Ledger)
     facts: list[Fact] = field(factory=list)

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Exemplar as Mark
 
-from metrics.catalog import BY_NAME, FAMILIES, PHASES, REASONS, RESULTS, STREAMS, TRIGGERS, Family, Kind
+from metrics.catalog import BY_NAME, FAMILIES, PHASES, REASONS, RESULTS, RUNS, STREAMS, TRIGGERS, Family, Kind
 from metrics.recorder import Recorder
-from metrics.recorder.store import Exemplars, Observed, Replica, Service, Usage
+from metrics.recorder.store import Exemplars, Job, Observed, Replica, Service, Usage
 from supervisor.core.model import UnitSpec
 from supervisor.core.state import State, Unit, Want
 from supervisor.core.view import FleetView
@@ -148,6 +148,30 @@ def _service_samples(family: Family, at: Moment) -> Iterator[Plain]:
             yield "", labels, _of_service(short, members, spec, service, at), None
 
 
+def _job_samples(family: Family, at: Moment) -> Iterator[Plain]:
+    short = family.name.removeprefix("respawnd_job_")
+    for labels, members, _, service in at.totals():
+        if service.job is not None and short == "runs_total":
+            yield from _counts(family, RUNS, service.job.runs, labels)
+        elif service.job is not None:
+            figure = _of_job(short, members, service.job)
+            if figure is not None:
+                yield "", labels, figure, None
+
+
+def _of_job(short: str, members: list[Unit], job: Job) -> float | None:
+    """One figure of a job; None where it has no series."""
+    figures: dict[str, float | None] = {
+        "last_start_time_seconds": round(job.started, 3),
+        "last_completion_time_seconds": round(job.completed, 3),
+        "last_success_time_seconds": round(job.succeeded, 3),
+        "last_duration_seconds": None if job.took is None else round(job.took, 3),
+        "last_exit_code": job.code,
+        "running": len([unit for unit in members if unit.pid is not None]),
+    }
+    return figures[short]
+
+
 #: Field of a usage, and the places it is rounded to, by family.
 _USED: dict[str, tuple[str, int | None]] = {
     "memory_resident_bytes": ("resident", None),
@@ -218,6 +242,8 @@ def _metric(family: Family, at: Moment) -> Metric:
     samples: Iterable[Plain] = ()
     if family.since is not None and "replica" in family.labels:
         samples = _unit_samples(family, at)
+    elif family.since is not None and family.name.startswith("respawnd_job_"):
+        samples = _job_samples(family, at)
     elif family.since is not None and "service" in family.labels:
         samples = _service_samples(family, at)
     elif family.since is not None:

@@ -28,6 +28,8 @@ NEVER = (
     "respawnd_service_state",
     "respawnd_service_start_time_seconds",
     "respawnd_service_restarts_total",
+    "respawnd_job_runs_total",
+    "respawnd_job_last_success_time_seconds",
     "respawnd_loop_lag_seconds_bucket",
 )
 

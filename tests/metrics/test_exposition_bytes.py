@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from metrics.catalog import B1, B2, PHASES, REASONS, TRIGGERS
+from metrics.catalog import B1, B2, PHASES, REASONS, RUNS, TRIGGERS
 from metrics.exposition import OPENMETRICS, TEXT, Exposition, Format
 from metrics.exposition.text import number, rounded, tails_of_bytes, tails_of_seconds, tails_of_times, whole
 from metrics.recorder import LAG, OVERHEAD, SPAWN, Recorder
-from metrics.recorder.store import NO_PHASES, Exemplar, Exemplars, Usage
+from metrics.recorder.store import NO_PHASES, Exemplar, Exemplars, Job, Usage
 from supervisor.core.model import GiveUp, Kind, Restart, UnitKey, UnitSpec
 from supervisor.core.state import Exit, Reason, State, Unit, Want
 from supervisor.core.view import FleetView
@@ -41,6 +41,10 @@ USAGES = st.builds(
     read=st.none() | WHOLE, written=st.none() | WHOLE, memory_limit=st.none() | WHOLE, proportional=st.none() | WHOLE,
     throttled=st.none() | FLOATS, pressure=st.none() | st.tuples(FLOATS, FLOATS, FLOATS),
 )  # fmt: skip
+JOBS = st.builds(
+    Job, WALLS, WALLS, WALLS, st.none() | FLOATS, st.none() | st.integers(-64, 255),
+    st.tuples(*[st.just(0) | COUNTS] * len(RUNS)),
+)  # fmt: skip
 FORMATS = pytest.mark.parametrize("chosen", [TEXT, OPENMETRICS], ids=["text", "openmetrics"])
 
 
@@ -56,8 +60,9 @@ def units(draw: st.DrawFn, service: str) -> list[Unit]:
     return [
         Unit(
             key, spec, draw(st.sampled_from(Want)), draw(st.sampled_from(State)), life=1,
-            deadline=draw(st.none() | st.floats(NOW, 2 * NOW)), started_at=draw(st.none() | MOMENTS),
-            started_wall=draw(st.none() | WALLS), exit=draw(st.none() | EXITS), delay=draw(st.floats(0, 100)),
+            pid=draw(st.none() | st.just(4000)), deadline=draw(st.none() | st.floats(NOW, 2 * NOW)),
+            started_at=draw(st.none() | MOMENTS), started_wall=draw(st.none() | WALLS),
+            exit=draw(st.none() | EXITS), delay=draw(st.floats(0, 100)),
             failures=tuple(sorted(draw(st.lists(MOMENTS, max_size=4)))),
         )
         for key in map(UnitKey, [service] * replicas, range(replicas))
@@ -103,6 +108,7 @@ def moments(draw: st.DrawFn) -> Moment:
         service.span = draw(st.tuples(MOMENTS, st.integers(0, 3), MOMENTS, st.integers(0, 3), MOMENTS))
         service.phases = draw(st.just(NO_PHASES) | st.tuples(*[FLOATS] * len(PHASES)))
         service.exemplars = draw(st.none() | exemplars(B1))
+        service.job = draw(st.none() | JOBS)
     for replica in recorder.replicas.values():
         replica.restarts = draw(counts(len(TRIGGERS)))
         replica.usage = draw(st.none() | USAGES)

@@ -16,6 +16,8 @@ from supervisor.core.view import FleetView
 from tests.metrics.busy import USAGE, busy_drill
 from tests.metrics.drill import EPOCH, Drill, spec, values
 
+#: Families that services and replicas of any kind have.
+OF_ALL = HOT - {name for name in HOT if name.startswith("respawnd_job_")}
 RESOURCES = [family for family in FAMILIES if "resident" in family.name or "cpu" in family.name]
 
 
@@ -49,9 +51,9 @@ def names_of(page: dict[tuple[str, frozenset[tuple[str, str]]], float], service:
 
 
 def test_a_service_without_replicas_is_on_the_page() -> None:
-    """It has all families of a service, with what its specification says, and none of a replica."""
+    """It has all families of a service that is no job, with what its specification says, and none of a replica."""
     page = fleet().page()
-    of_services = {name for name in HOT if BY_NAME[name].scope is Scope.SERVICE}
+    of_services = {name for name in OF_ALL if BY_NAME[name].scope is Scope.SERVICE}
     assert {sample for name in of_services for sample in BY_NAME[name].samples} == names_of(page, "none")
     key = frozenset({("service", "none")})
     assert 0 == page["respawnd_service_desired_replicas", key]
@@ -75,7 +77,7 @@ def test_a_removed_service_is_gone_with_the_next_page() -> None:
     one.drill.recorder.forget(UnitKey("web"))
     one.view = FleetView(specs={"none": spec("none", replicas=0)})
     after = one.page()
-    assert {sample for name in HOT for sample in BY_NAME[name].samples} - names_of(before, "web") <= {
+    assert {sample for name in OF_ALL for sample in BY_NAME[name].samples} - names_of(before, "web") <= {
         "respawnd_service_last_exit_code",
         "respawnd_service_last_exit_time_seconds",
     }

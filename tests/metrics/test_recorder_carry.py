@@ -26,7 +26,7 @@ REQUESTS = "respawnd_api_requests_total"
 LASTING = [
     family.name
     for family in FAMILIES
-    if family.kind in (Kind.COUNTER, Kind.HISTOGRAM, Kind.SUMMARY)
+    if (family.kind in (Kind.COUNTER, Kind.HISTOGRAM, Kind.SUMMARY) or family.name.startswith("respawnd_job_last_"))
     and not family.name.startswith(("process_", "python_"))
 ]
 USAGE = Usage(5.0, 1.5, 0.5, 4096, 3, 2, 9, 1024, 0.01, 100, 200, 50.0, 1 << 30, 4000, 0.25, (0.1, 0.2, 0.3))
@@ -34,7 +34,7 @@ USAGE = Usage(5.0, 1.5, 0.5, 4096, 3, 2, 9, 1024, 0.01, 100, 200, 50.0, 1 << 30,
 
 def carried(recorder: Recorder) -> Recorder:
     """Take the record out and put it back in another daemon's."""
-    successor = Recorder()
+    successor = Recorder(recorder.offset)
     successor.import_state(json.loads(json.dumps(recorder.export_state())))
     return successor
 

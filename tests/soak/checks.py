@@ -16,6 +16,9 @@ from tests.soak.stage import Key
 from tests.soak.verdict import Verdict, around
 
 S = "respawnd_service_"
+J = "respawnd_job_"
+#: The oneshots of the cast.
+JOBS = ("job", "failing")
 LATENCY = f"{S}respawn_latency_seconds"
 #: The phases that make up the latency.
 PARTS = ("decide", "sweep", "backoff", "queue", "spawn")
@@ -41,6 +44,11 @@ def check(play: Play, page: Page, verdict: Verdict) -> None:
         _availability(play, page, verdict, name)
     for key in keys(play):
         _replica(play, page, verdict, key)
+    verdict.same(
+        "jobs", "with series", " ".join(sorted(JOBS)), " ".join(sorted(page.labels(f"{J}runs_total", "service")))
+    )
+    for name in JOBS:
+        _job(play, page, verdict, name)
     _daemon(play, page, verdict)
 
 
@@ -134,6 +142,27 @@ def _replica(play: Play, page: Page, verdict: Verdict, key: Key) -> None:
         verdict.within(
             f"{S}last_exit_time_seconds", who, when, page.value(f"{S}last_exit_time_seconds", **labels), 0.005
         )
+
+
+def _job(play: Play, page: Page, verdict: Verdict, name: str) -> None:
+    """Each life of it was a run that came to its end; none is under way."""
+    past, last = play.stage.lives[name, 0], play.ledger.last_exit[name, 0]
+    wall = time.time() - time.monotonic()
+    for result, reason in (("ok", "ok"), ("fail", "error")):
+        shown = page.value(f"{J}runs_total", service=name, result=result)
+        verdict.same(f"{J}runs_total", f"{name} {result}", play.ledger.exits[name, reason], shown)
+    verdict.same(f"{J}running", name, 0, page.value(f"{J}running", service=name))
+    verdict.same(f"{J}last_exit_code", name, last.code, page.value(f"{J}last_exit_code", service=name))
+    began = Span(past[-1].forked + wall - 0.02, past[-1].known + wall)
+    verdict.within(f"{J}last_start_time_seconds", name, began, page.value(f"{J}last_start_time_seconds", service=name))
+    ended = Span(last.at.least + wall, last.at.most + wall)
+    for what in ("completion", "success") if last.code == 0 else ("completion",):
+        family = f"{J}last_{what}_time_seconds"
+        verdict.within(family, name, ended, page.value(family, service=name), 0.005)
+    lasted = Span(max(0.0, last.at.least - past[-1].known), last.at.most - past[-1].forked + 0.02)
+    verdict.within(
+        f"{J}last_duration_seconds", name, lasted, page.value(f"{J}last_duration_seconds", service=name), 1e-3
+    )
 
 
 def _states(page: Page, key: Key) -> str:

@@ -94,6 +94,32 @@ def test_a_dependent_waits_for_completion(daemon: Make, tmp_path: Path) -> None:
     assert "exited" == one.service("migrate")["state"]
 
 
+def test_the_runs_of_a_job_are_told(daemon: Make) -> None:
+    """A oneshot that ended well, then badly: when, for how long and how; nothing of it for the other service."""
+    text = "[service.job]\ntype = 'oneshot'\nrestart = 'never'\n"
+    text += "command = ['sh', '-c', 'sleep 0.1; [ -e done ] && exit 4; touch done']\n" + SLEEPER.format("web")
+    one = daemon(text).start()
+
+    def told(runs: int) -> dict[str, float] | None:
+        page = {key.removeprefix("respawnd_job_"): value for key, value in one.metrics().items() if "_job_" in key}
+        results = {result: page[f'runs_total{{result="{result}",service="job"}}'] for result in ("ok", "fail")}
+        assert not [key for key in page if 'service="web"' in key]
+        named = {key.partition("{")[0]: value for key, value in page.items()}
+        return named | results if sum(results.values()) == runs else None
+
+    first = eventually(lambda: told(1), what="a run")
+    assert (1, 0, 0, 0) == tuple(first[name] for name in ("ok", "fail", "last_exit_code", "running"))
+    assert 0.1 <= first["last_duration_seconds"] < 10
+    assert first["last_start_time_seconds"] < first["last_completion_time_seconds"]
+    assert first["last_completion_time_seconds"] == first["last_success_time_seconds"]
+    one.run("start", "job")
+    second = eventually(lambda: told(2), what="another run")
+    assert (1, 1, 4, 0) == tuple(second[name] for name in ("ok", "fail", "last_exit_code", "running"))
+    assert first["last_success_time_seconds"] == second["last_success_time_seconds"]
+    assert first["last_completion_time_seconds"] < second["last_start_time_seconds"]
+    assert second["last_start_time_seconds"] < second["last_completion_time_seconds"]
+
+
 def test_a_service_can_ask_for_shutdown(daemon: Make) -> None:
     """An exit rule that says shutdown ends everything, and `run` with status 10."""
     text = "[service.leader]\ncommand = ['sh', '-c', 'sleep 0.5; exit 42']\n"
