@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
+from metrics.aside import Aside
 from metrics.exposition.custom import LONGEST, registry
 from metrics.exposition.flight import Flights
 from metrics.exposition.kept import GZIP, Kept
 from metrics.exposition.negotiate import OPENMETRICS, TEXT, Format, gzip_accepted, negotiate
 from metrics.exposition.own import identify, install
-from metrics.exposition.pace import Pace
+from metrics.exposition.pace import MANNERS, Pace
 from metrics.exposition.render import Ask, Renderer
 from metrics.recorder import Recorder
 from supervisor.core.view import FleetView
@@ -68,9 +69,9 @@ class Exposition:
         wall: Callable[[], float] = time.time,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._recorder, self._clock, self._slow = recorder, clock, slow
+        self._recorder, self._clock, self._pause, self._slow = recorder, clock, pause, slow
         self._renderer = Renderer(recorder, view, clock, wall, max_series)
-        self._pace = Pace(clock, pause, lambda: recorder.ticked)
+        self._pace = Pace(clock, pause)
         self._flights = Flights()
         self._rendering = threading.Lock()
         self._kept = Kept()
@@ -124,7 +125,7 @@ class Exposition:
             self._pace.rest(due)
             began = self._clock()
             patience = LONGEST if due is None else max(0.0, min(LONGEST, (due - began) / 2))
-            body = self._made(ask, began, patience)
+            body = self._made(ask, patience)
             took = self._pace.ended(began)
             series, left_out = self._renderer.series, self._renderer.left_out
             if not ask.names:
@@ -138,14 +139,14 @@ class Exposition:
             self._slow(series, len(body), took)
         return body
 
-    def _made(self, ask: Ask, began: float, patience: float) -> bytes:
+    def _made(self, ask: Ask, patience: float) -> bytes:
         """Join the pieces of a page, compressed as they come if it is to be."""
         packer = zlib.compressobj(1, zlib.DEFLATED, GZIP) if ask.packed else None
         made: list[bytes] = []
-        last = began
+        aside = Aside(lambda: self._recorder.ticked, MANNERS, self._clock, self._pause)
         for piece in self._renderer.pieces(ask, patience):
             made.append(packer.compress(piece) if packer is not None and piece else piece)
-            last = self._pace.step_aside(last)
+            aside.step()
         if packer is not None:
             made.append(packer.flush())
         return b"".join(made)

@@ -1,27 +1,24 @@
-"""How a render lets others go first: the loop between two slices, and everyone between two pages."""
+"""How renders let others go first: the loop between two slices, and everyone between two pages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-#: Seconds of rendering between two pauses, and the length of a pause. A pause of 0 would not do: the interpreter's lock
-#: would be taken back before the loop, woken by its release, had a chance at it.
-SLICE, PAUSE = 0.0001, 0.00005
-#: While the loop has turned within this many seconds, it is probably still at work, and the render waits, up to
-#: PATIENCE.
-BUSY, PATIENCE = 0.001, 0.01
+from metrics.aside import Manners
+
+#: How a render makes room for the loop (docs/decisions/0015): a pause after each slice, also while the loop sleeps, for
+#: it may wake at any moment, and one that is at work is waited for twice as long as by the sampler.
+MANNERS = Manners(slice=0.0001, pause=0.00005, patience=0.01)
 #: Who scrapes without pause waits so many times as long as the last page took, at most so many seconds. Scrapes that
 #: are further apart than that, as Prometheus has them, wait for nothing.
 REST, LONGEST_REST = 7.0, 0.25
 
 
 class Pace:
-    """For one render at a time. `ticked` gives the moment of the loop's last turn, if there was one."""
+    """For one render at a time."""
 
-    def __init__(
-        self, clock: Callable[[], float], pause: Callable[[float], None], ticked: Callable[[], float | None]
-    ) -> None:
-        self._clock, self._pause, self._ticked = clock, pause, ticked
+    def __init__(self, clock: Callable[[], float], pause: Callable[[float], None]) -> None:
+        self._clock, self._pause = clock, pause
         self._ended = self.took = 0.0
 
     def rest(self, due: float | None) -> None:
@@ -43,16 +40,3 @@ class Pace:
         self._ended = self._clock()
         self.took = self._ended - began
         return self.took
-
-    def step_aside(self, last: float) -> float:
-        """Let the loop go first, if this thread has run for a slice since `last`; when the next slice began."""
-        now = self._clock()
-        if now - last < SLICE:
-            return last
-        self._pause(PAUSE)
-        until = now + PATIENCE
-        while True:
-            now, ticked = self._clock(), self._ticked()
-            if ticked is None or now - ticked > BUSY or now > until:
-                return now
-            self._pause(PAUSE)

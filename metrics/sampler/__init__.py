@@ -17,9 +17,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from metrics.aside import Aside, Manners
 from metrics.pulse import Attend, Pulse, unattended
 from metrics.recorder import Recorder
-from metrics.sampler.aside import Aside
 from metrics.sampler.census import Census, SamplerSettings
 from metrics.sampler.cgroup import Groups
 from supervisor.core.model import UnitKey
@@ -36,6 +36,10 @@ FIRST = 0.2
 ALSO = 5.0
 #: Seconds that `fresh` waits, at the most.
 PATIENCE = 1.0
+#: How the passes make room for the loop. While it is awake there is a pause after each slice: a thread that works in
+#: short bursts is seldom taken off its processor in the middle of one, with the interpreter's lock in its hand, however
+#: busy the machine is. While it sleeps nobody is in the way.
+MANNERS = Manners(slice=0.0002, pause=0.00005, patience=0.005, awake=0.1)
 #: Ends of lives that are kept for the next pass; some minutes of the worst crash loop.
 _MOST_ENDS = 100_000
 _DURATION = "respawnd_resource_sample_duration_seconds"
@@ -66,7 +70,7 @@ class Sampler:
         self._failed: set[Callable[[], None]] = set()
         self._attend = attend
         self._ends: deque[tuple[UnitKey, int, Consumed | None]] = deque(maxlen=_MOST_ENDS)
-        aside = Aside(lambda: recorder.ticked)
+        aside = Aside(lambda: recorder.ticked, MANNERS)
         self._census = Census(
             tag, lambda reason: recorder.count(_ERRORS, reason), aside.step, recorder.replicas, groups
         )
@@ -125,10 +129,10 @@ class Sampler:
             # In this order: see the rules.
             view = self._view()
             ends = self._told()
-            at = time.monotonic()
+            at, wall = time.monotonic(), time.time()
             self._recorder.sampled(self._census.take(view, ends, at, self._settings))
             self._recorder.put(_DURATION, time.monotonic() - began)
-            self._recorder.put(_TIME, time.time())
+            self._recorder.put(_TIME, wall)
             with self._changed:
                 self._sampled = at
                 self._changed.notify_all()

@@ -29,6 +29,7 @@ LAYERS = {
     "supervisor.journal": 3,
     "supervisor.handoff": 3,
     "supervisor.narrate": 3,  # an observer, like the recorder: facts to log lines
+    "metrics.aside": 3,
     "metrics.pulse": 3,
     "metrics.recorder": 3,
     "metrics.sampler": 3,
