@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from metrics.exposition.own import identify, install
 from metrics.recorder import Recorder
@@ -25,7 +25,7 @@ from supervisor.host.diary import Diary
 from supervisor.host.launch import Launcher
 from supervisor.host.mailbox import Mailbox
 from supervisor.host.output import OutputThread
-from supervisor.host.pulse import Pulses
+from supervisor.host.pulse import Beat, Pulses
 from supervisor.version import VERSION
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Samples = list[tuple[tuple[str, ...], float]]
 _ENDLESS = float("inf")
+_T = TypeVar("_T")
+_SAME_PAGE = 1.0  # seconds
 
 
 class Queue(NamedTuple):
@@ -105,29 +107,52 @@ def _requests(server: Server) -> Samples:
     return [((handler, method, str(code)), float(n)) for (handler, method, code), n in server.stats().requests.items()]
 
 
+class Shared(Generic[_T]):
+    """One reading for several families of a page, which asks for them in turn.
+
+    A family that asks again gets a new one, so no page has figures of another; one that asks alone (`name[]`) gets none
+    that is older than a second. Any thread may ask: at worst one reads in vain.
+    """
+
+    def __init__(self, read: Callable[[], _T], clock: Callable[[], float] = time.monotonic) -> None:
+        self._read, self._clock = read, clock
+        self._last: tuple[float, _T, set[str]] | None = None
+
+    def of(self, family: str) -> _T:
+        """Return the reading for that family."""
+        last, now = self._last, self._clock()
+        if last is None or family in last[2] or now - last[0] > _SAME_PAGE:
+            last = self._last = (now, self._read(), set())
+        last[2].add(family)
+        return last[1]
+
+
 def threads(recorder: Recorder, pulses: Pulses) -> None:
     """Let the page tell of every thread: whether it lives, its last sign of life, its failures."""
-    recorder.probe("respawnd_thread_up", lambda: [((beat.name,), float(beat.up)) for beat in pulses.beats()])
-    recorder.probe(
-        "respawnd_thread_last_heartbeat_time_seconds", lambda: [((beat.name,), beat.at) for beat in pulses.beats()]
-    )
-    recorder.probe(
-        "respawnd_thread_restarts_total", lambda: [((beat.name,), float(beat.restarts)) for beat in pulses.beats()]
-    )
+    beats = Shared(pulses.beats)
+
+    def probe(name: str, value: Callable[[Beat], float]) -> None:
+        recorder.probe(name, lambda: [((beat.name,), value(beat)) for beat in beats.of(name)])
+
+    probe("respawnd_thread_up", lambda beat: float(beat.up))
+    probe("respawnd_thread_last_heartbeat_time_seconds", lambda beat: beat.at)
+    probe("respawnd_thread_restarts_total", lambda beat: float(beat.restarts))
 
 
 def queues(recorder: Recorder, those: Mapping[str, Callable[[], Queue]]) -> None:
     """Let the page tell of every queue, by name."""
+    looks = Shared(lambda: [(name, look()) for name, look in those.items()])
 
-    def read() -> list[tuple[tuple[str], Queue]]:
-        return [((name,), look()) for name, look in those.items()]
+    def probe(name: str, value: Callable[[Queue], float | None]) -> None:
+        def read() -> Samples:
+            found = [(queue, value(one)) for queue, one in looks.of(name)]
+            return [((queue,), float(known)) for queue, known in found if known is not None]
 
-    recorder.probe("respawnd_queue_depth", lambda: [(name, float(one.depth)) for name, one in read()])
-    recorder.probe("respawnd_queue_capacity", lambda: [(name, one.capacity) for name, one in read()])
-    recorder.probe(
-        "respawnd_queue_dropped_total",
-        lambda: [(name, float(one.dropped)) for name, one in read() if one.dropped is not None],
-    )
+        recorder.probe(name, read)
+
+    probe("respawnd_queue_depth", lambda one: one.depth)
+    probe("respawnd_queue_capacity", lambda one: one.capacity)
+    probe("respawnd_queue_dropped_total", lambda one: one.dropped)
 
 
 def queues_of(

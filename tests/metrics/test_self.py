@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from pathlib import Path
@@ -16,7 +17,7 @@ from supervisor.host.launch import Launcher
 from supervisor.host.mailbox import Mailbox
 from supervisor.host.output import OutputThread
 from supervisor.host.pulse import Pulses
-from supervisor.instruments import Queue, queues, queues_of, threads
+from supervisor.instruments import Queue, Shared, queues, queues_of, threads
 
 PATIENCE = 10.0
 
@@ -49,6 +50,16 @@ def test_a_queue_without_bound_and_one_that_drops() -> None:
     assert {"mailbox": 3.0, "spans": 1.0} == read(recorder, "respawnd_queue_depth")
     assert {"mailbox": math.inf, "spans": 2048.0} == read(recorder, "respawnd_queue_capacity")
     assert {"spans": 0.0} == read(recorder, "respawnd_queue_dropped_total")
+
+
+def test_one_reading_a_page() -> None:
+    """The families of a page share one; the next page has its own, and so has who asks for one family alone, later."""
+    now, numbers = [0.0], itertools.count(1)
+    shared = Shared(lambda: next(numbers), lambda: now[0])
+    assert [1, 1, 1] == [shared.of(name) for name in ("depth", "capacity", "dropped")]
+    assert [2, 2] == [shared.of("depth"), shared.of("capacity")]
+    now[0] += 2.0
+    assert 3 == shared.of("dropped")
 
 
 def test_the_queues_of_a_daemon(tmp_path: Path) -> None:
