@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from metrics.exposition.own import identify, install
+from metrics.exposition.own import identify, install, revision
 from metrics.recorder import Recorder
 from supervisor.config import Config
 from supervisor.control.server import Server
@@ -58,7 +59,9 @@ def features() -> dict[str, bool]:
 
 def describe(recorder: Recorder, config: Config) -> None:
     """What does not change while the daemon runs."""
-    identify(recorder, VERSION, "", config.daemon.state_dir, features())
+    identify(
+        recorder, VERSION, lambda: revision(Path(__file__).resolve().parents[1]), config.daemon.state_dir, features()
+    )
     recorder.put("respawnd_start_parallelism_limit", float(config.daemon.start_parallelism or _ENDLESS))
     install(recorder)
 

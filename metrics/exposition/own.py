@@ -7,10 +7,12 @@ client for them would cost 100 ms and several MB at boot.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 
@@ -91,17 +93,34 @@ def instance_id(state_dir: str) -> str:
     return str(uuid5(UUID("7b1c2c9e-0b0f-5d5e-9d5c-2f6a5d1f6c11"), f"{machine}:{state_dir}"))
 
 
-def identify(recorder: Recorder, version: str, revision: str, state_dir: str, features: Mapping[str, bool]) -> None:
-    """Let the page say who this daemon is, and which kernel facilities it has."""
+def revision(beside: Path) -> str:
+    """The commit that was installed, if pip installed it from a repository (PEP 610); `beside` is site-packages."""
+    for told in beside.glob("respawnd-*.dist-info/direct_url.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads(told.read_bytes())["vcs_info"]["commit_id"])
+    return ""
+
+
+def identify(
+    recorder: Recorder, version: str, commit: str | Callable[[], str], state_dir: str, features: Mapping[str, bool]
+) -> None:
+    """Let the page say who this daemon is, and which kernel facilities it has. The first page asks for the commit."""
     known: list[tuple[Labels, float]] = []
+    built: list[tuple[Labels, float]] = []
 
     def target() -> list[tuple[Labels, float]]:
         if not known:
             known.append((("respawnd", version, instance_id(state_dir), os.uname().nodename or _NOBODY), 1.0))
         return known
 
+    def build() -> list[tuple[Labels, float]]:
+        if not built:
+            labels = version, commit if isinstance(commit, str) else commit(), sys.version.split()[0]
+            built.append((labels, 1.0))
+        return built
+
     recorder.probe("target_info", target)
-    recorder.put("respawnd_build_info", 1.0, version, revision, sys.version.split()[0])
+    recorder.probe("respawnd_build_info", build)
     for name, there in features.items():
         recorder.put("respawnd_feature", float(there), name)
 

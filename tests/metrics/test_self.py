@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import platform
 import threading
 from pathlib import Path
 
+from metrics.exposition.own import identify, revision
 from metrics.recorder import Recorder
 from supervisor.control.listen import bind_unix
 from supervisor.control.router import Router
@@ -60,6 +62,21 @@ def test_one_reading_a_page() -> None:
     assert [2, 2] == [shared.of("depth"), shared.of("capacity")]
     now[0] += 2.0
     assert 3 == shared.of("dropped")
+
+
+def test_the_commit_that_was_installed(tmp_path: Path) -> None:
+    """As pip wrote it down, which it does of a repository; read when a page asks, and anything else is no commit."""
+    assert "" == revision(tmp_path)
+    told = tmp_path / "respawnd-1.0.dist-info" / "direct_url.json"
+    told.parent.mkdir()
+    recorder = Recorder()
+    identify(recorder, "1.0", lambda: revision(tmp_path), "/", {})
+    for text in ("", "[]", '{"url": "file:///src", "dir_info": {}}', '{"vcs_info": null}'):
+        told.write_text(text)
+        assert "" == revision(tmp_path)
+    told.write_text('{"url": "https://example.org/r.git", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}}')
+    found = recorder.probes["respawnd_build_info"]()
+    assert [(("1.0", "c0ffee", platform.python_version()), 1.0)] == found
 
 
 def test_the_queues_of_a_daemon(tmp_path: Path) -> None:
