@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import pytest
 
 from supervisor.control import client
+from tests.metrics.conformance import conforms
 
 RESPAWND = [sys.executable, "-m", "supervisor.cli"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,9 +136,10 @@ class Daemon:
             raise
 
     def metrics(self) -> dict[str, float]:
-        """Every sample of /metrics, by name and labels as they stand."""
-        page = client.request(self.socket, "GET", "/metrics", timeout=30).body.decode()
-        samples = (line.rsplit(" ", 1) for line in page.splitlines() if line and not line.startswith("#"))
+        """Every sample of /metrics, by name and labels as they stand; the page is held against its format."""
+        page = client.request(self.socket, "GET", "/metrics", timeout=30).body
+        conforms(page, openmetrics=False)
+        samples = (line.rsplit(" ", 1) for line in page.decode().splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 
     def end(self, signum: int = signal.SIGTERM, timeout: float = 60) -> int:
