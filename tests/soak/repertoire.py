@@ -29,7 +29,7 @@ from tests.soak.play import Act, Play
 from tests.soak.stage import Key, Life
 
 TERM, KILL = -signal.SIGTERM, -signal.SIGKILL
-#: Seconds that stragglers have between TERM and KILL (product.md section 3, `stop`).
+#: Seconds that stragglers have between TERM and KILL.
 SWEEP = 2.0
 
 
