@@ -40,7 +40,7 @@ from supervisor.host.output import OutputThread
 from supervisor.host.pulse import Pulses
 from supervisor.host.strays import name_strays
 from supervisor.host.streams import Streams
-from supervisor.host.thread import tell_of_deaths
+from supervisor.host.thread import settle, tell_of_deaths
 from supervisor.loop import Loop
 from supervisor.narrate import narrate
 from supervisor.telemetry import Parts, Telemetry
@@ -308,6 +308,7 @@ def _in_a_thread(run: Callable[[], int]) -> int:
     problems: list[BaseException] = []
 
     def body() -> None:
+        settle("respawnd-loop")
         try:
             results.append(run())
         except BaseException as problem:  # noqa: BLE001 - raised again where it can end the program

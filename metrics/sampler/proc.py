@@ -6,6 +6,9 @@ Rules
   was this process all along. One that is new is looked at twice.
 - A look at a process costs 10 us: /proc/PID/stat opened, read and closed. Descriptors kept open would save half of
   that, and cost two of them a process, which every launch would have to close.
+- A process of one thread that has not run since it was read in full, by the nanoseconds in its schedstat, is as it was:
+  nothing but the kernel's taking pages from it, and somebody else's changing its limit, can have happened. It is read
+  in full at one pass of TURNS all the same.
 - A process that is nobody's stays so, and is not looked at again as long as the inode of its directory is the same,
   which the list of /proc tells: the kernel drops it when the process is gone. That is its caching, not its promise, so
   each is looked at again at one pass of TURNS all the same.
@@ -30,7 +33,7 @@ _WORDS = {
     errno.EMFILE: "descriptors",
     errno.ENFILE: "descriptors",
 }
-#: Passes at one of which each process that is nobody's is looked at again.
+#: Passes at one of which a process that is nobody's is looked at again, and one that has not run is read again.
 TURNS = 16
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC
 _STAT_BYTES, _IO_BYTES = 1024, 512
@@ -48,6 +51,15 @@ class Reading(NamedTuple):
     written: int | None
     fds: int | None
     limit: int | None
+
+
+class _Quiet(NamedTuple):
+    """A process of one thread as it was read in full, after its schedstat had said `ran`."""
+
+    inode: int
+    ran: bytes
+    entry: Entry
+    reading: Reading
 
 
 class Scan(NamedTuple):
@@ -70,7 +82,10 @@ class Proc:
         self._nobodys: dict[int, tuple[int, Entry]] = {}
         self._turn = 0
         self._texts: dict[bytes | None, Entry] = {}
+        self._quiet: dict[int, _Quiet] = {}
         self.counts_io = os.path.exists(f"{root}/self/io")
+        # All zeros where the kernel does not keep account (CONFIG_SCHED_INFO).
+        self._accounts = not (self._ran("self") or b"0 ").startswith(b"0 ")
         # Linux 6.2 tells the number of descriptors as the size of their directory; 0 where it does not.
         self._sized = os.path.exists(f"{root}/self/fd") and os.stat(f"{root}/self/fd").st_size > 0
 
@@ -82,6 +97,7 @@ class Proc:
         scan = Scan({}, {}, set(), {})
         everyone, readings, blind, inodes = scan
         texts, self._texts = self._texts, {}
+        quiet, self._quiet = self._quiet, {}
         self._turn = (self._turn + 1) % TURNS
         with os.scandir(self._root) as folders:
             for folder in folders:
@@ -94,6 +110,13 @@ class Proc:
                     everyone[pid] = old[1]
                     continue
                 started = known.get(pid)
+                # Before all else that is read of it: what runs meanwhile will not have the same words next time.
+                ran = self._ran(folder.name) if started is not None and self._accounts else None
+                before = quiet.get(pid)
+                if before is not None and self._is_as(before, inode, ran, started):
+                    everyone[pid], readings[pid], self._quiet[pid] = before.entry, before.reading, before
+                    self._aside()
+                    continue
                 reading = self.reading(pid) if started is not None else None
                 text = self._text(pid, blind)
                 # Of a process that did nothing the text is the same: most are, and it need not be read again.
@@ -103,6 +126,8 @@ class Proc:
                     if reading is not None and entry.started == started:
                         readings[pid] = reading
                         self._texts[text] = entry
+                        if ran is not None and entry.threads == 1:
+                            self._quiet[pid] = _Quiet(inode, ran, entry, reading)
                 self._aside()
         return scan
 
@@ -121,6 +146,24 @@ class Proc:
     def entry(self, pid: int, blind: set[int] | None = None) -> Entry | None:
         """Look at one process; None if it is gone, or joined to `blind` as one that cannot be looked at."""
         return self._entry(pid, self._text(pid, blind), blind)
+
+    def _is_as(self, before: _Quiet, inode: int, ran: bytes | None, started: int | None) -> bool:
+        return (
+            (before.inode, before.ran) == (inode, ran)
+            and before.entry.started == started
+            and before.entry.pid % TURNS != self._turn
+        )
+
+    def _ran(self, pid: str) -> bytes | None:
+        """For how long the main thread of a process has run and waited, and how often; None if that cannot be known."""
+        try:
+            fd = _open(f"{self._root}/{pid}/schedstat", _FLAGS)
+            try:
+                return _read(fd, _IO_BYTES)
+            finally:
+                _close(fd)
+        except OSError:
+            return None
 
     def _text(self, pid: int, blind: set[int] | None) -> bytes | None:
         try:

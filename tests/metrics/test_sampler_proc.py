@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics.sampler.proc import REASONS, TURNS, Proc
+from metrics.sampler.proc import REASONS, TURNS, Proc, Reading
 from metrics.sampler.tree import Entry, owners
 
 STAT = (
@@ -179,3 +179,32 @@ def test_a_process_of_another_user() -> None:
     there, read, written, _, limit, failed = json.loads(run.stdout)
     assert (True, None, None, None) == (there, read, written, limit)
     assert 2 <= failed["permission"] <= 3
+
+
+def test_who_has_not_run_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that sleeps is read in full at one pass of TURNS; one that has run for a moment, at the next."""
+    proc = Proc(lambda _: None, lambda: None)
+    read: list[int] = []
+    reading = proc.reading
+
+    def noted(pid: int) -> Reading:
+        read.append(pid)
+        return reading(pid)
+
+    monkeypatch.setattr(proc, "reading", noted)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cat:
+        assert cat.stdin is not None
+        assert cat.stdout is not None
+        os.write(cat.stdin.fileno(), b"x")  # its answer tells that it is past exec, and about to sleep
+        assert b"x" == os.read(cat.stdout.fileno(), 1)
+        entry = proc.entry(cat.pid)
+        assert entry is not None
+        scans = [proc.scan({cat.pid: entry.started}, ()) for _ in range(4 * TURNS)]
+        assert 4 <= len(read) <= 8
+        assert {1} == {len(scan.readings) for scan in scans}
+        read.clear()
+        os.write(cat.stdin.fileno(), b"y")
+        assert b"y" == os.read(cat.stdout.fileno(), 1)
+        assert cat.pid in proc.scan({cat.pid: entry.started}, ()).readings
+        assert [cat.pid] == read
+        cat.stdin.close()
