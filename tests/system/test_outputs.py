@@ -70,6 +70,7 @@ def test_node_exporter_takes_the_textfile(daemon: Make, run: Run, free_port: Por
         ran = one.run("metrics", "--textfile", str(directory))
         assert (0, "", "") == (ran.returncode, ran.stdout, ran.stderr)
 
+    assert 0 == one.run("status").returncode  # which waits for a sample: without one there are fewer families
     write()
     run(
         "prometheus-node-exporter",
