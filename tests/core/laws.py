@@ -1,4 +1,4 @@
-"""The laws of the fleet (architecture.md section 3), asked after every step of a `World`.
+"""The laws of the fleet, asked after every step of a `World`.
 
 They keep their own books and read only what the fleet shows, so that fleet and law cannot be wrong together; where they
 look at a private field it is to ask whether somebody still remembers what must not be forgotten.

@@ -100,7 +100,7 @@ def test_names_as_people_write_them() -> None:
     ],
 )
 def test_what_needs_a_new_process(changed: dict[str, Any], restart: bool) -> None:
-    """What holds from exec costs a restart; all else holds at once (product.md section 3)."""
+    """What holds from exec costs a restart; all else holds at once."""
     old = spec("web")
     assert restart == needs_restart(old, evolve(old, **changed))
 
