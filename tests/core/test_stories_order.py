@@ -11,24 +11,12 @@ from supervisor.core.model import (
     Kind,
     OnDependencyFailure,
     Restart,
-    UnitSpec,
 )
 from supervisor.core.state import State, Trigger, Want
-from tests.core.world import World, spec
+from tests.core.world import World, running, spec
 
 READY = {"db": Condition.READY}
 ONCE = Kind.ONESHOT
-
-
-def running(*specs: UnitSpec) -> World:
-    """Return a world in which all these run."""
-    world = World.of(*specs)
-    for _ in specs:
-        for unit in list(world.fleet.units.values()):
-            if unit.state is State.LAUNCHING:
-                world.launched(unit.key)
-    assert {State.RUNNING} == {unit.state for unit in world.fleet.units.values()}
-    return world
 
 
 def test_a_dependent_waits_for_its_condition() -> None:

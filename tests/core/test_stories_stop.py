@@ -17,24 +17,12 @@ from supervisor.core.model import (
     Restart,
     StopPolicy,
     UnitKey,
-    UnitSpec,
 )
 from supervisor.core.state import LaunchError, State
-from tests.core.world import UNLIMITED, World, spec
+from tests.core.world import UNLIMITED, World, running, spec
 
 READY = {"db": Condition.READY}
 ONCE = Kind.ONESHOT
-
-
-def running(*specs: UnitSpec) -> World:
-    """Return a world in which all these run."""
-    world = World.of(*specs)
-    for _ in specs:
-        for unit in list(world.fleet.units.values()):
-            if unit.state is State.LAUNCHING:
-                world.launched(unit.key)
-    assert {State.RUNNING} == {unit.state for unit in world.fleet.units.values()}
-    return world
 
 
 def test_stop_takes_dependents_first() -> None:

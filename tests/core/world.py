@@ -310,3 +310,14 @@ def key_of(name: str | UnitKey) -> UnitKey:
 def keys_of(names: Iterable[str | UnitKey]) -> tuple[UnitKey, ...]:
     """Return the keys of several."""
     return tuple(key_of(name) for name in names)
+
+
+def running(*specs: UnitSpec) -> World:
+    """Return a world in which all these run."""
+    world = World.of(*specs)
+    for _ in specs:
+        for unit in list(world.fleet.units.values()):
+            if unit.state is State.LAUNCHING:
+                world.launched(unit.key)
+    assert {State.RUNNING} == {unit.state for unit in world.fleet.units.values()}
+    return world
