@@ -89,7 +89,7 @@ class Telemetry:
         slow = self._tracing.render_slow if self._tracing is not None else None
         self._exposition = Exposition(self._recorder, view, max_series=config.metrics.max_series, slow=slow)
         instruments.describe(self._recorder, config)
-        self.loaded(config, config, self._began)
+        instruments.loaded(self._recorder, config)
 
     def _tracer(self, config: Config, environ: Mapping[str, str]) -> Tracing | None:
         if config.tracing.exporter == "off":
@@ -176,7 +176,7 @@ class Telemetry:
         instruments.loaded(self._recorder, config)
         self._sampler.configure(_sampled(config.metrics))
         self._exposition.configure(config.metrics.max_series)
-        if self._tracing is not None and before is not config:
+        if self._tracing is not None:
             changed = instruments.changed_services(before, config)
             words = instruments.digest(before), instruments.digest(config)
             self._tracing.reloaded(began, *words, changed, 0, origin)
